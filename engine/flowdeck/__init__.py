@@ -1,0 +1,1 @@
+"""flowdeck: run, watch and repair Python flows from a terminal."""

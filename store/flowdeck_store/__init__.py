@@ -1,0 +1,1 @@
+"""The record: vocabulary, schema and I/O of the local store. Knows nothing of engine or app."""

@@ -1,0 +1,63 @@
+"""What can go wrong with the record, each with the path and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StoreError(Exception):
+    """Base of all errors of the record. ``str(error)`` is complete sentences for a user."""
+
+
+class StoreUnwritable(StoreError):
+    """The home folder cannot be created or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"flowdeck cannot write in {path}: {reason}. "
+            "Make the folder writable or set FLOWDECK_HOME to one that is."
+        )
+
+
+class StoreCorrupt(StoreError):
+    """The file is no SQLite database, no flowdeck store, or damaged."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is not a readable flowdeck store: {reason}. "
+            "Move the file aside (nothing else needs it) or set FLOWDECK_HOME to another folder; "
+            "`flowdeck doctor` says what can be saved."
+        )
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer flowdeck."""
+
+    def __init__(self, path: Path, found: int, known: int, written_by: str | None = None) -> None:
+        self.path, self.found, self.known = path, found, known
+        by = f" (written by {written_by})" if written_by else ""
+        super().__init__(
+            f"{path} has schema v{found}, this flowdeck understands v{known}{by}: "
+            "upgrade flowdeck or set FLOWDECK_HOME to another folder."
+        )
+
+
+class StoreBusy(StoreError):
+    """Another program held the store's lock for longer than we wait."""
+
+
+class NotFound(StoreError):
+    """No run, task run or flow answers to that reference."""
+
+
+class Ambiguous(StoreError):
+    """A prefix or name fits several runs; the message lists some of them."""
+
+
+class QueryError(StoreError):
+    """The filter text cannot be understood; the message points at the place."""

@@ -1,0 +1,245 @@
+"""Frozen read models: what a reader returns, and the one JSON shape of each.
+
+Times are aware UTC :class:`~datetime.datetime`; durations are float seconds. ``to_json`` gives
+exactly the fields that scripts may depend on (the command line's ``--json``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from flowdeck_store.states import DEFAULT_NAMES, TYPES, StateType
+
+
+def at(us: int | None) -> datetime | None:
+    """Turn integer microseconds since the epoch into an aware UTC time (``None`` stays)."""
+    if us is None:
+        return None
+    seconds, rest = divmod(us, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+
+
+def iso(us: int | None) -> str | None:
+    """Turn integer microseconds since the epoch into ISO 8601 UTC with microseconds."""
+    when = at(us)
+    return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def state_name(code: int, name: str | None) -> str:
+    """Return the display name of a state: its own, or its type's default."""
+    return name or DEFAULT_NAMES[code]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRunRecord:
+    """One flow run as it stands now."""
+
+    id: int
+    uid: str
+    name: str
+    flow: str  # the flow's display name
+    flow_key: str
+    source: str | None  # "<file>:<line>" of the flow
+    code: int  # state code, see states.TYPES
+    named: str | None  # state name when it is not the default
+    message: str | None
+    runner: str | None
+    params: str | None  # JSON object
+    tags: tuple[str, ...]
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    state_us: int
+    attempt: int
+    counts: tuple[int, ...]  # task runs per bucket, in the order of states.BUCKETS
+    n_logs: int
+    n_warnings: int
+    n_errors: int
+    parent_task: int | None  # task id (run id << 24 | no) of the stand-in in the parent run
+    rerun_of: str | None
+    pinned: bool
+    pid: int | None
+    host: str | None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def state_type(self) -> StateType:
+        return TYPES[self.code]
+
+    @property
+    def state(self) -> str:
+        return state_name(self.code, self.named)
+
+    @property
+    def is_final(self) -> bool:
+        return self.ended_us is not None
+
+    @property
+    def n_tasks(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; for a run that goes on, ``None`` (see the caller's clock)."""
+        if self.started_us is None or self.ended_us is None:
+            return None
+        return (self.ended_us - self.started_us) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """One captured failure of one attempt. ``exception`` is the dict that
+    :mod:`flowdeck_store.failures` documents (type, message, frames, cause, context, group)."""
+
+    id: int
+    run_id: int
+    task_no: int
+    us: int
+    attempt: int
+    exc_type: str
+    exc_msg: str
+    tb_hash: str | None
+    exception: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """What a run returned, as shown: never the value itself."""
+
+    task: int
+    us: int
+    type: str
+    size: int | None
+    preview: str | None
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRunRecord:
+    """One task run as it stands now."""
+
+    run_id: int
+    no: int
+    run_uid: str
+    run_name: str
+    task: str  # the task's display name
+    task_key: str
+    name: str
+    map_index: int | None
+    code: int
+    named: str | None
+    message: str | None
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    state_us: int
+    attempt: int
+    retries: int  # how many retries the task allows
+    worker: str | None
+    cache_key: str | None
+    child_run: int | None  # id of the flow run that this one stands for
+
+    @property
+    def id(self) -> int:
+        """The packed key: ``run_id << 24 | no``."""
+        return self.run_id << 24 | self.no
+
+    @property
+    def ref(self) -> str:
+        """What users type: ``1234.17``."""
+        return f"{self.run_id}.{self.no}"
+
+    @property
+    def uid(self) -> str:
+        return f"{self.run_uid}.{self.no}"
+
+    @property
+    def state_type(self) -> StateType:
+        return TYPES[self.code]
+
+    @property
+    def state(self) -> str:
+        return state_name(self.code, self.named)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the first start to the end, ``None`` while it goes on."""
+        if self.started_us is None or self.ended_us is None:
+            return None
+        return (self.ended_us - self.started_us) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """One entry of a run's state history."""
+
+    seq: int
+    run_id: int
+    task_no: int
+    code: int
+    named: str | None
+    us: int
+    message: str | None
+    data: dict[str, Any] | None
+
+    @property
+    def state_type(self) -> StateType:
+        return TYPES[self.code]
+
+    @property
+    def state(self) -> str:
+        return state_name(self.code, self.named)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One log line."""
+
+    seq: int
+    run_id: int
+    task_no: int
+    us: int
+    level: int
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """One edge: the task run got ``param`` from ``upstream`` (packed task id)."""
+
+    task: int
+    upstream: int
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecord:
+    """A flow seen in the record, with figures over its last runs."""
+
+    id: int
+    key: str
+    name: str
+    source: str | None
+    doc: str | None
+    first_us: int
+    last_us: int
+    runs: int
+    history: tuple[RunPoint, ...]  # oldest first
+    last: FlowRunRecord | None
+
+    @property
+    def ended(self) -> tuple[RunPoint, ...]:
+        return tuple(p for p in self.history if p.seconds is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPoint:
+    """One run in a history strip."""
+
+    run_id: int
+    code: int
+    created_us: int
+    seconds: float | None
