@@ -60,4 +60,19 @@ class Ambiguous(StoreError):
 
 
 class QueryError(StoreError):
-    """The filter text cannot be understood; the message points at the place."""
+    """The filter text cannot be understood; the message points at the place.
+
+    ``position`` is the index in the text of the first character that is wrong.
+    """
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        self.position = position
+        super().__init__(f"{message} (at character {position + 1} of the filter).")
+
+
+class ReadInterrupted(StoreError):
+    """A long read was ended by ``Reader.interrupt()``."""
+
+
+class LiveRun(StoreError):
+    """A run that still goes on cannot be deleted."""
