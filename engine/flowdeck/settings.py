@@ -1,0 +1,263 @@
+"""Settings: one frozen dataclass, filled from five places, later ones winning.
+
+Defaults, then the user's file (``config.toml`` in the platform's configuration folder, or the file
+that ``FLOWDECK_CONFIG`` names), then ``[tool.flowdeck]`` of the nearest ``pyproject.toml`` upwards
+from the working directory that has it, then ``FLOWDECK_*`` variables, then :func:`using`.
+
+Importing this module reads nothing; the first :func:`get_settings` does. TOML and the platform's
+folder rules are imported only when a file asks for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck.settings_values import FIELD_KINDS, Raw, bad_setting, convert, unknown_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Settings", "get_settings", "provenance", "reload", "unknown_variables", "using"]
+
+#: Names of variables and parameters whose values are never recorded (shell patterns, any case).
+REDACT: Final[tuple[str, ...]] = (
+    "*password*",
+    "*passwd*",
+    "*passphrase*",
+    "*secret*",
+    "*token*",
+    "*api_key*",
+    "*apikey*",
+    "*private_key*",
+    "*access_key*",
+    "*credential*",
+    "*authorization*",
+    "*cookie*",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set. Times are seconds, sizes are characters."""
+
+    home: Path
+    """The folder that holds the record, results, locks and launch logs."""
+    log_level: str = "INFO"
+    """What the console shows: DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+    log_prints: bool = False
+    """Whether ``print`` in flows and tasks becomes a log line unless they say otherwise."""
+    extra_loggers: tuple[str, ...] = ()
+    """Loggers besides the run loggers whose lines belong to the run's record."""
+    persist_results: bool = False
+    """Whether results are kept on disk unless the flow or task says otherwise."""
+    refresh_cache: bool = False
+    """Whether cached results are computed anew."""
+    flow_paths: tuple[str, ...] = (".",)
+    """Where ``flowdeck flows`` and the app look for flows."""
+    result_preview: int = 2000
+    """How much of a result's repr the record keeps."""
+    input_warning_seconds: float = 10.0
+    """How long looking for futures in a task's inputs may take before a hint at ``quote``."""
+    redact: tuple[str, ...] = REDACT
+    """Names whose values are never recorded (shell patterns, any case)."""
+    console: bool = True
+    """Whether log lines are written to stderr."""
+    color: str = "auto"
+    """``auto``, ``always`` or ``never``; ``NO_COLOR`` means never."""
+    theme: str | None = None
+    """The app's theme."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The app's keys: action id to key."""
+
+
+#: Where a value came from, for ``flowdeck config show``.
+Provenance = dict[str, tuple[Any, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the files and the environment said, once."""
+
+    found: Provenance
+    settings: Settings
+
+
+@dataclass(slots=True)
+class _Overrides:
+    """The values of :func:`using`, and the settings they give over one reading."""
+
+    values: Mapping[str, Any]
+    read: _Read | None = None
+    settings: Settings | None = None
+
+
+_overrides: ContextVar[_Overrides | None] = ContextVar("flowdeck_settings", default=None)
+_cache: list[_Read] = []  # at most one; emptied by reload()
+
+
+def get_settings() -> Settings:
+    """Return the settings in force here (read once a process, see :func:`reload`).
+
+    Raises:
+        ConfigurationError: a file or variable holds a bad value; the message names the place, the
+            key, the value and what is allowed.
+    """
+    read = _read_once()
+    over = _overrides.get()
+    if over is None:
+        return read.settings
+    if over.settings is None or over.read is not read:
+        over.read, over.settings = read, dataclasses.replace(read.settings, **over.values)
+    return over.settings
+
+
+def reload() -> Settings:
+    """Forget what was read and read everything again."""
+    _cache.clear()
+    return get_settings()
+
+
+def provenance() -> Provenance:
+    """Return each setting's value and where it came from (a path, a variable, ``default``)."""
+    found = dict(_read_once().found)
+    over = _overrides.get()
+    if over is not None:
+        found.update({name: (value, "this process") for name, value in over.values.items()})
+    return found
+
+
+@contextlib.contextmanager
+def using(**overrides: Any) -> Iterator[Settings]:
+    """Override settings for this context (thread or task, and what copies its context).
+
+    Raises:
+        ConfigurationError: no such setting, or a bad value.
+
+    Example:
+        >>> with using(log_level="DEBUG"):
+        ...     get_settings().log_level
+        'DEBUG'
+    """
+    checked = _checked(overrides, where="settings.using()", base=Path.cwd())
+    outer = _overrides.get()
+    mark = _overrides.set(_Overrides({**(outer.values if outer else {}), **checked}))
+    try:
+        yield get_settings()
+    finally:
+        _overrides.reset(mark)
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """Return ``FLOWDECK_*`` variables of the environment that mean nothing (typing errors)."""
+    known = {_variable(name) for name in FIELD_KINDS} | {"FLOWDECK_CONFIG"}
+    return tuple(
+        sorted(
+            n for n in os.environ if n.startswith("FLOWDECK_") and n not in known and n[9:10] != "_"
+        )
+    )
+
+
+def _variable(name: str) -> str:
+    return f"FLOWDECK_{name.upper()}"
+
+
+def _read_once() -> _Read:
+    if not _cache:
+        found = _read()
+        _cache[:] = [_Read(found, Settings(**{name: value for name, (value, _) in found.items()}))]
+    return _cache[0]
+
+
+def _read() -> Provenance:
+    found: Provenance = {}
+    for item in dataclasses.fields(Settings):
+        if item.default is not dataclasses.MISSING:
+            found[item.name] = (item.default, "default")
+        elif item.default_factory is not dataclasses.MISSING:
+            found[item.name] = (item.default_factory(), "default")
+    for file in (_user_file(), _project_file()):
+        if file is not None:
+            path, table = file
+            for name, value in _checked(table, where=str(path), base=path.parent).items():
+                found[name] = (value, str(path))
+    found.update(_from_environment(os.environ))
+    if "home" not in found:
+        from platformdirs import user_data_path
+
+        found["home"] = (user_data_path("flowdeck", appauthor=False), "default")
+    return found
+
+
+def _from_environment(environ: Mapping[str, str]) -> Provenance:
+    found: Provenance = {}
+    if environ.get("NO_COLOR"):
+        found["color"] = ("never", "NO_COLOR")
+    for name in FIELD_KINDS:
+        variable = _variable(name)
+        text = environ.get(variable)
+        if text:  # an empty variable is an unset one
+            value = convert(name, Raw(text, variable, variable, Path.cwd(), is_text=True))
+            found[name] = (value, variable)
+    return found
+
+
+def _checked(table: Mapping[str, Any], *, where: str, base: Path) -> dict[str, Any]:
+    for key in table:
+        if key not in FIELD_KINDS:
+            raise unknown_setting(key, where)
+    return {key: convert(key, Raw(value, where, key, base)) for key, value in table.items()}
+
+
+def _user_file() -> tuple[Path, Mapping[str, Any]] | None:
+    named = os.environ.get("FLOWDECK_CONFIG")
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.exists() or path.is_dir():
+            raise bad_setting(
+                "FLOWDECK_CONFIG", "FLOWDECK_CONFIG", named, "the path of a TOML file"
+            )
+        return path, _parse(path, path.read_bytes())
+    from platformdirs import user_config_path
+
+    path = user_config_path("flowdeck", appauthor=False) / "config.toml"
+    try:
+        return path, _parse(path, path.read_bytes())
+    except OSError:  # there is none, or it is not ours to read
+        return None
+
+
+def _project_file() -> tuple[Path, Mapping[str, Any]] | None:
+    """Find the nearest ``pyproject.toml`` with a ``[tool.flowdeck]`` table."""
+    try:
+        here = Path.cwd()
+    except OSError:  # the working directory was removed
+        return None
+    for folder in (here, *here.parents):
+        path = folder / "pyproject.toml"
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        # Other people's broken or huge files are not our business: look before parsing.
+        if b"flowdeck" in content and b"tool" in content:
+            table = _parse(path, content).get("tool", {})
+            if isinstance(table, dict) and isinstance(table.get("flowdeck"), dict):
+                return path, table["flowdeck"]
+    return None
+
+
+def _parse(path: Path, content: bytes) -> Mapping[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        from flowdeck.exceptions import ConfigurationError
+
+        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
