@@ -1,0 +1,178 @@
+"""Opening the store: permissions, pragmas, schema, clear errors.
+
+Never open the database file by other means in a process that has it connected (hashing, copying,
+sniffing): closing that descriptor would drop SQLite's POSIX locks on it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from flowdeck_store import schema
+from flowdeck_store.errors import StoreCorrupt, StoreError, StoreUnwritable
+from flowdeck_store.gate import gate_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowdeck_store.paths import StorePaths
+
+#: How long to wait for the gate and for SQLite's lock by default, in seconds.
+WAIT_S: Final = 5.0
+_MIN_SQLITE: Final = (3, 37, 0)
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def make_home(paths: StorePaths) -> None:
+    """Create the home folder and those below it, private to the user (0700).
+
+    Raises:
+        StoreUnwritable: it cannot be created.
+    """
+    for folder in (paths.home, paths.journal, paths.locks):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnwritable(paths.home, _reason(error)) from error
+
+
+def connect_rw(
+    paths: StorePaths, *, written_by: str = "flowdeck", timeout: float = WAIT_S
+) -> sqlite3.Connection:
+    """Open the store for writing; create or migrate it first if need be.
+
+    The connection is in autocommit mode (``isolation_level=None``) and may be used from any one
+    thread at a time. Writers hold ``gate_of(paths.gate)`` around every write transaction.
+
+    Args:
+        paths: where the store is; its home must exist (:func:`make_home`).
+        written_by: what to note in the store when this call creates or migrates it.
+        timeout: how long to wait for locks, in seconds (also the connection's busy timeout).
+
+    Raises:
+        StoreCorrupt: the file is no store, or damaged.
+        StoreTooNew: a newer flowdeck wrote it.
+        StoreBusy: another process is creating it, or holds the gate, for longer than ``timeout``.
+        sqlite3.OperationalError: locked by another program, full, or read-only.
+        OSError: the file cannot be created.
+    """
+    _require_sqlite()
+    if not paths.db.exists():
+        _create_file(paths, timeout)
+    conn = _connect(paths.db, "rw", timeout)
+    try:
+        version = _checked_version(conn, paths.db, reading=False)
+        if version < schema.SCHEMA_VERSION:
+            _migrate_gated(conn, paths, written_by, timeout)
+        _tune(conn)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def connect_ro(paths: StorePaths, *, timeout: float = WAIT_S) -> sqlite3.Connection | None:
+    """Open the store for reading only; ``None`` when there is none yet (or it is still empty).
+
+    ``fetchall`` every query: a cursor that is not exhausted pins the write-ahead log.
+
+    Raises:
+        StoreCorrupt: the file is no store, or damaged.
+        StoreTooNew: a newer flowdeck wrote it and says that this one cannot read it.
+        sqlite3.OperationalError: locked by another program, or not readable.
+    """
+    _require_sqlite()
+    if not paths.db.exists():
+        return None
+    conn = _connect(paths.db, "ro", timeout)
+    try:
+        try:
+            version = _checked_version(conn, paths.db, reading=True)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            }:
+                raise
+            # A read-only folder without -wal and -shm files: nobody writes, so read it as it is.
+            conn.close()
+            conn = _connect(paths.db, "ro&immutable=1", timeout)
+            version = _checked_version(conn, paths.db, reading=True)
+        conn.execute("PRAGMA query_only=1")
+        conn.execute("PRAGMA cache_size=-16000")
+        conn.execute("PRAGMA temp_store=memory")
+    except BaseException:
+        conn.close()
+        raise
+    if version == 0:
+        conn.close()
+        return None
+    return conn
+
+
+def is_wal(conn: sqlite3.Connection) -> bool:
+    """Say whether the file is in write-ahead-log mode (some network file systems refuse it)."""
+    (mode,) = conn.execute("PRAGMA journal_mode").fetchone()
+    return bool(mode == "wal")
+
+
+def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
+
+
+def _checked_version(conn: sqlite3.Connection, path: Path, *, reading: bool) -> int:
+    try:
+        version = schema.version_of(conn, path)
+        schema.refuse_newer(conn, path, version, reading=reading)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:
+            raise StoreCorrupt(path, str(error)) from error
+        raise
+    return version
+
+
+def _create_file(paths: StorePaths, timeout: float) -> None:
+    """Create the empty file with mode 0600; SQLite's -wal and -shm take over its mode."""
+    try:
+        with gate_of(paths.gate).hold(timeout):
+            os.close(os.open(paths.db, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass  # another process was faster
+
+
+def _migrate_gated(
+    conn: sqlite3.Connection, paths: StorePaths, written_by: str, timeout: float
+) -> None:
+    with gate_of(paths.gate).hold(timeout):
+        # Takes effect only in a file that is still empty, so before anything else.
+        conn.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        # Under the gate: while somebody writes, this pragma fails without waiting.
+        conn.execute("PRAGMA journal_mode=WAL")
+        if _checked_version(conn, paths.db, reading=False) < schema.SCHEMA_VERSION:
+            schema.migrate(conn, written_by=written_by)
+
+
+def _tune(conn: sqlite3.Connection) -> None:
+    conn.executescript(
+        "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=ON;"
+        "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16000;"
+        "PRAGMA temp_store=memory; PRAGMA secure_delete=OFF;"
+    )
+
+
+def _require_sqlite() -> None:
+    if sqlite3.sqlite_version_info < _MIN_SQLITE:
+        raise StoreError(
+            f"flowdeck needs SQLite 3.37 or newer; this Python has {sqlite3.sqlite_version}. "
+            "Use a newer Python build; those from python.org bring their own SQLite."
+        )
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,147 @@
+"""The one statement that records: a view whose trigger spreads a batch over all tables.
+
+Every call into SQLite lets go of the interpreter lock, and getting it back from a busy flow thread
+costs milliseconds. So a flush is ONE ``INSERT INTO ingest`` (one implicit transaction): each
+column is a JSON array of rows (or NULL), and the trigger inserts them where they belong.
+
+A row names its flow run by number or, before the number is known, by uid; a task definition and a
+logger likewise by number or by key. The trigger resolves them, so a run and everything that
+happened in it may arrive in the same batch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Columns of the view, in the order in which the writer binds them. ``base``: how many records of
+#: the session's journal must be applied already (else nothing happens: see APPLIED_MOVED);
+#: ``n``: how many this batch applies; ``blob``: tracebacks, referred to by offset and length.
+INGEST_COLUMNS: Final = (
+    "sess", "base", "n", "us", "flows", "runs", "defs", "tasks", "task_states", "run_states",
+    "renames", "children", "states", "loggers", "logs", "counts", "inputs", "results",
+    "tracebacks", "failures", "artifacts", "caches", "blob",
+)  # fmt: skip
+
+#: Text of the error that says another writer has applied some of these records already.
+APPLIED_MOVED: Final = "flowdeck: the journal of this session was applied by somebody else"
+
+
+def _j(index: int) -> str:
+    return f"json_extract(value,'$[{index}]')"
+
+
+def _js(first: int, last: int) -> str:
+    return ",".join(_j(i) for i in range(first, last + 1))
+
+
+def _either(index: int, table: str, key: str) -> str:
+    """Item ``index`` as a number; looked up by ``key`` if it is a text."""
+    j = _j(index)
+    return (
+        f"CASE typeof({j}) WHEN 'text' THEN (SELECT id FROM {table} WHERE {key}={j}) ELSE {j} END"
+    )
+
+
+_RUN: Final = _either(0, "flow_runs", "uid")
+_TASK_ID: Final = f"(({_RUN})<<24|{_j(1)})"
+_UID_1: Final = _either(1, "flow_runs", "uid")
+_DEF_2: Final = _either(2, "tasks", "key")
+_SRC_4: Final = _either(4, "log_sources", "name")
+_COUNTERS: Final = (
+    "n_scheduled", "n_pending", "n_running", "n_completed", "n_failed", "n_crashed",
+    "n_cancelled", "n_cached", "n_not_ready", "n_logs", "n_warn", "n_err",
+)  # fmt: skip
+_ADD: Final = ",".join(f"{name}=max(0,{name}+d.c{i})" for i, name in enumerate(_COUNTERS))
+_DELTAS: Final = ",".join(f"{_j(i + 1)} c{i}" for i in range(len(_COUNTERS)))
+
+#: What an adopted run keeps of its launcher's info and what its own process adds to it.
+_MERGED_INFO: Final = (
+    "CASE WHEN json_valid(info) AND json_valid(excluded.info)"
+    " THEN json_patch(info,excluded.info) ELSE coalesce(excluded.info,info) END"
+)
+
+INGEST_VIEW: Final = (
+    f"CREATE VIEW ingest({','.join(INGEST_COLUMNS)}) AS SELECT "
+    f"{','.join('NULL' for _ in INGEST_COLUMNS)} WHERE 0;\n"
+)
+
+# Statement order matters: definitions before what refers to them, runs before parents, task rows
+# before the children that point at them. Row layouts are documented in batch.py.
+INGEST_TRIGGER: Final = f"""
+CREATE TRIGGER ingest_ins INSTEAD OF INSERT ON ingest BEGIN
+  SELECT RAISE(ABORT,'{APPLIED_MOVED}')
+    WHERE (SELECT applied FROM sessions WHERE id=new.sess) IS NOT new.base;
+  INSERT INTO flows(key,name,source,doc,first_us,last_us)
+    SELECT {_js(0, 4)},{_j(4)} FROM json_each(new.flows) WHERE true
+    ON CONFLICT(key) DO UPDATE SET name=excluded.name,source=coalesce(excluded.source,source),
+      doc=coalesce(excluded.doc,doc),last_us=max(last_us,excluded.last_us);
+  INSERT INTO flow_runs(uid,flow_id,session_id,name,runner,state,state_us,created_us,params,tags,
+      rerun_of,info)
+    SELECT {_j(0)},(SELECT id FROM flows WHERE key={_j(1)}),new.sess,{_js(2, 3)},1,{_j(4)},{_j(4)},
+      {_js(5, 8)} FROM json_each(new.runs) WHERE true
+    ON CONFLICT(uid) DO UPDATE SET flow_id=excluded.flow_id,session_id=excluded.session_id,
+      name=excluded.name,runner=coalesce(excluded.runner,runner),
+      params=coalesce(excluded.params,params),tags=coalesce(excluded.tags,tags),
+      rerun_of=coalesce(excluded.rerun_of,rerun_of),info={_MERGED_INFO};
+  INSERT INTO tasks(key,name,source,tags,retries)
+    SELECT {_js(0, 4)} FROM json_each(new.defs) WHERE true
+    ON CONFLICT(key) DO UPDATE SET name=excluded.name,source=coalesce(excluded.source,source),
+      tags=excluded.tags,retries=excluded.retries;
+  INSERT INTO task_runs(id,task_id,name,map_index,created_us,state,state_name,state_us,state_msg,
+      started_us,ended_us,attempt,worker)
+    SELECT {_TASK_ID},{_DEF_2},{_js(3, 13)} FROM json_each(new.tasks);
+  UPDATE task_runs SET state=d.state,state_name=d.name,state_us=d.us,state_msg=d.msg,
+      started_us=coalesce(started_us,d.started),ended_us=d.ended,attempt=d.attempt,
+      worker=coalesce(d.worker,task_runs.worker)
+    FROM (SELECT {_TASK_ID} id,{_j(2)} state,{_j(3)} name,{_j(4)} us,{_j(5)} msg,{_j(6)} started,
+      {_j(7)} ended,{_j(8)} attempt,{_j(9)} worker FROM json_each(new.task_states)) d
+    WHERE task_runs.id=d.id;
+  UPDATE flow_runs SET state=d.state,state_name=d.name,state_us=d.us,state_msg=d.msg,
+      started_us=coalesce(started_us,d.started),ended_us=d.ended,attempt=d.attempt
+    FROM (SELECT {_RUN} id,{_j(1)} state,{_j(2)} name,{_j(3)} us,{_j(4)} msg,{_j(5)} started,
+      {_j(6)} ended,{_j(7)} attempt FROM json_each(new.run_states)) d
+    WHERE flow_runs.id=d.id;
+  UPDATE flow_runs SET name=d.name
+    FROM (SELECT {_RUN} id,{_j(2)} name FROM json_each(new.renames) WHERE {_j(1)}=0) d
+    WHERE flow_runs.id=d.id;
+  UPDATE task_runs SET name=d.name
+    FROM (SELECT {_TASK_ID} id,{_j(2)} name FROM json_each(new.renames) WHERE {_j(1)}>0) d
+    WHERE task_runs.id=d.id;
+  UPDATE flow_runs SET parent_task=d.task
+    FROM (SELECT {_j(0)} uid,({_UID_1})<<24|{_j(2)} task FROM json_each(new.children)) d
+    WHERE flow_runs.uid=d.uid AND d.task IS NOT NULL;
+  UPDATE task_runs SET child_run=d.child
+    FROM (SELECT (SELECT id FROM flow_runs WHERE uid={_j(0)}) child,({_UID_1})<<24|{_j(2)} task
+      FROM json_each(new.children)) d
+    WHERE task_runs.id=d.task AND d.child IS NOT NULL;
+  INSERT INTO states(run_id,task_no,state,us,name,msg,data)
+    SELECT {_RUN},{_js(1, 6)} FROM json_each(new.states);
+  INSERT OR IGNORE INTO log_sources(name) SELECT value FROM json_each(new.loggers);
+  INSERT INTO logs(run_id,task_no,us,level,src,msg)
+    SELECT {_RUN},{_js(1, 3)},{_SRC_4},{_j(5)} FROM json_each(new.logs);
+  UPDATE flow_runs SET {_ADD},
+    log_hi=CASE WHEN d.c9>0 THEN (SELECT max(seq) FROM logs) ELSE log_hi END,
+    log_lo=CASE WHEN d.c9>0 THEN coalesce(log_lo,
+      (SELECT max(seq) FROM logs)-json_array_length(new.logs)+1) ELSE log_lo END
+    FROM (SELECT {_RUN} id,{_DELTAS} FROM json_each(new.counts)) d WHERE flow_runs.id=d.id;
+  INSERT OR IGNORE INTO task_inputs(task,upstream,param)
+    SELECT {_TASK_ID},({_either(2, "flow_runs", "uid")})<<24|{_j(3)},{_j(4)}
+    FROM json_each(new.inputs) WHERE ({_either(2, "flow_runs", "uid")}) IS NOT NULL;
+  INSERT OR REPLACE INTO results(task,us,type,size,preview,location)
+    SELECT {_TASK_ID},{_js(2, 6)} FROM json_each(new.results);
+  INSERT OR IGNORE INTO tracebacks(hash,data)
+    SELECT substr(new.blob,{_j(0)},16),substr(new.blob,{_j(0)}+16,{_j(1)})
+    FROM json_each(new.tracebacks);
+  INSERT INTO failures(run_id,task_no,us,attempt,exc_type,exc_msg,tb,locals)
+    SELECT {_RUN},{_js(1, 5)},substr(new.blob,{_j(6)},16),{_j(7)} FROM json_each(new.failures);
+  INSERT INTO artifacts(task,us,kind,key,data)
+    SELECT {_TASK_ID},{_js(2, 5)} FROM json_each(new.artifacts);
+  INSERT INTO cache(key,task,us,expires_us,location)
+    SELECT {_j(2)},{_TASK_ID},{_js(3, 5)} FROM json_each(new.caches) WHERE true
+    ON CONFLICT(key) DO UPDATE SET task=excluded.task,us=excluded.us,
+      expires_us=excluded.expires_us,location=excluded.location WHERE excluded.us>=us;
+  UPDATE task_runs SET cache_key=d.key
+    FROM (SELECT {_TASK_ID} id,{_j(2)} key FROM json_each(new.caches)) d WHERE task_runs.id=d.id;
+  UPDATE sessions SET applied=applied+new.n,beat_us=max(beat_us,new.us) WHERE id=new.sess;
+END;
+"""
