@@ -78,7 +78,8 @@ class Query:
         """Return a WHERE condition for the subject's table and its parameters.
 
         The condition uses the alias ``r`` for ``flow_runs``, ``t`` for ``task_runs``, ``l`` for
-        ``logs`` and is never NULL, so that ``-term`` is exactly the complement of ``term``.
+        ``logs``; a row for which it is NULL does not match, and ``-term`` lets through exactly
+        the rows that ``term`` does not.
 
         Args:
             subject: which table is filtered.
@@ -146,9 +147,10 @@ def _compile(term: Term, subject: Subject, now_us: int) -> Condition:
             raise QueryError(f"{field.name}: {error}", value.position) from None
         conditions.append(condition)
         parameters.extend(its_parameters)
-    # IS TRUE turns NULL (a run without end, a task without worker) into "does not match".
-    verdict = "IS NOT TRUE" if term.negated else "IS TRUE"
-    return f"({' OR '.join(conditions)}) {verdict}", tuple(parameters)
+    # NULL (a run without end, a task without worker) is no match, so its complement is one. The
+    # positive form stays bare, so that SQLite can use an index for it.
+    verdict = " IS NOT TRUE" if term.negated else ""
+    return f"({' OR '.join(conditions)}){verdict}", tuple(parameters)
 
 
 class _Scanner:

@@ -121,9 +121,7 @@ _FLOW_OF_RUN: Final = (
 _TASK_OF_LOG: Final = (
     "EXISTS (SELECT 1 FROM task_runs t WHERE t.id = (l.run_id << 24 | l.task_no) AND {condition})"
 )
-_TASK_NAMED: Final = (
-    f"(t.name {_LIKE} OR t.task_id IN (SELECT id FROM tasks WHERE name {_LIKE}))"
-)
+_TASK_NAMED: Final = f"(t.name {_LIKE} OR t.task_id IN (SELECT id FROM tasks WHERE name {_LIKE}))"
 
 
 def _flow(value: Value, subject: Subject, now_us: int) -> Condition:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowdeck_store.states import DEFAULT_NAMES, TYPES, StateType
+from flowdeck_store.states import COMPLETED, DEFAULT_NAMES, FINAL_CODES, TYPES, StateType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def at(us: int | None) -> datetime | None:
@@ -25,6 +28,13 @@ def iso(us: int | None) -> str | None:
     """Turn integer microseconds since the epoch into ISO 8601 UTC with microseconds."""
     when = at(us)
     return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank quantile (``share`` 0.5: the median), ``None`` without values."""
+    if not values:
+        return None
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def state_name(code: int, name: str | None) -> str:
@@ -216,6 +226,80 @@ class InputRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamRecord:
+    """One edge with what its upstream looks like now; ``name`` and the state are ``None``
+    and -1 when the upstream's run was deleted."""
+
+    param: str
+    run_id: int
+    no: int
+    name: str | None
+    code: int
+    named: str | None
+
+    @property
+    def ref(self) -> str:
+        """What users type: ``1234.17``."""
+        return f"{self.run_id}.{self.no}"
+
+    @property
+    def is_completed(self) -> bool:
+        return self.code == COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt of a run: from one start to the state that ended it."""
+
+    attempt: int
+    started_us: int
+    ended_us: int | None  # None: it goes on
+    code: int  # the state that ended the attempt (AwaitingRetry too), else the present one
+    named: str | None
+    message: str | None
+
+    @property
+    def state(self) -> str:
+        return state_name(self.code, self.named)
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.ended_us is None else (self.ended_us - self.started_us) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """Something a run wants shown: ``kind`` is progress, table or markdown."""
+
+    seq: int
+    run_id: int
+    task_no: int
+    us: int
+    kind: str
+    key: str | None
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SameFailures:
+    """Where else the same error (equal frames and source lines) was recorded."""
+
+    tasks_here: int  # task runs of the run that was asked about
+    runs_elsewhere: int
+    examples: tuple[FailureRecord, ...]  # newest first, without ``exception``
+
+
+@dataclass(frozen=True, slots=True)
+class PresetRecord:
+    """A saved filter, layout or set of parameters of the terminal app."""
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlowRecord:
     """A flow seen in the record, with figures over its last runs."""
 
@@ -233,6 +317,18 @@ class FlowRecord:
     @property
     def ended(self) -> tuple[RunPoint, ...]:
         return tuple(p for p in self.history if p.seconds is not None)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share (0 to 1) of completed runs among the ended ones of the history."""
+        final = [p for p in self.history if p.code in FINAL_CODES]
+        return sum(p.code == COMPLETED for p in final) / len(final) if final else None
+
+    @property
+    def p50_seconds(self) -> float | None:
+        """Median seconds of the completed runs of the history."""
+        done = [p.seconds for p in self.history if p.code == COMPLETED and p.seconds is not None]
+        return quantile(done, 0.5)
 
 
 @dataclass(frozen=True, slots=True)

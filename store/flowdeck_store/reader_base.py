@@ -1,0 +1,166 @@
+"""The connection under a reader: opened late, checked against the file, errors in plain words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from flowdeck_store.connection import connect_ro
+from flowdeck_store.errors import ReadInterrupted, StoreBusy, StoreCorrupt, StoreError
+from flowdeck_store.paths import StorePaths
+from flowdeck_store.query import Query, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flowdeck_store.query import Subject
+
+Row: TypeAlias = tuple[Any, ...]
+FileId: TypeAlias = tuple[int, int]
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+#: Low 24 bits of a packed task id.
+NO_MASK: Final = (1 << 24) - 1
+
+
+def file_id(path: Path) -> FileId | None:
+    """Return what identifies the file at ``path`` (device, inode), ``None`` if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def span(run_id: int) -> tuple[int, int]:
+    """Return the lowest and highest packed task id that a run can have."""
+    return (run_id << 24) + 1, run_id << 24 | NO_MASK
+
+
+class ReaderBase:
+    """A read-only connection to one store that may not be there yet, or be replaced.
+
+    Calls of one reader must not overlap (one reader a thread); :meth:`interrupt` may be called
+    from any thread.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.paths = StorePaths(home)
+        self._connection: sqlite3.Connection | None = None
+        self._file: FileId | None = None
+        self._guard = threading.Lock()  # interrupt() against close()
+        self._closed = False
+        self._generation = 0
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the store."""
+        return self.paths.home
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store (one without tables does not count)."""
+        return self._current() is not None
+
+    @property
+    def generation(self) -> int:
+        """Counts how often the file was opened: it changes when the store was replaced."""
+        self._current()
+        return self._generation
+
+    def data_version(self) -> int:
+        """Return a number that changes when another process writes; 0 without a store."""
+        found = self._rows("PRAGMA data_version")
+        return int(found[0][0]) if found else 0
+
+    def interrupt(self) -> None:
+        """End the read that runs now in another thread: it raises :class:`ReadInterrupted`.
+
+        Does nothing when nothing runs, so ask again if the reader was only about to read.
+        """
+        with self._guard:
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the file. Closing twice is fine; reading afterwards is an error."""
+        self._closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        with self._guard:
+            connection, self._connection, self._file = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def _current(self) -> sqlite3.Connection | None:
+        """Return the open connection, or ``None`` when there is no store at the path now."""
+        if self._closed:
+            raise StoreError(f"This reader of {self.paths.db} is closed; open a new one.")
+        there = file_id(self.paths.db)
+        if there == self._file and self._connection is not None:
+            return self._connection
+        self._disconnect()
+        if there is None:
+            return None
+        try:
+            connection = connect_ro(self.paths)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        with self._guard:
+            self._connection, self._file = connection, there
+        if connection is not None:
+            self._generation += 1
+        return connection
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run one query and fetch everything: an open cursor would pin the write-ahead log."""
+        connection = self._current()
+        if connection is None:
+            return []
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            if "decode" not in str(error):
+                raise self._explained(error) from error
+        return self._rows_leniently(connection, sql, parameters)
+
+    def _rows_leniently(
+        self, connection: sqlite3.Connection, sql: str, parameters: Sequence[object]
+    ) -> list[Row]:
+        """Read text that is not UTF-8 (a damaged row, a foreign writer) with replacement marks."""
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        finally:
+            connection.text_factory = str
+
+    def _one(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        found = self._rows(sql, parameters)
+        return found[0] if found else None
+
+    def _explained(self, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return ReadInterrupted("The read was interrupted.")
+        if code in _BUSY:
+            return StoreBusy(
+                f"{self.paths.db} is locked by another program: {error}. Try again, or close "
+                "other programs that have it open."
+            )
+        if code in _DAMAGED or "no such table" in str(error) or "no such column" in str(error):
+            return StoreCorrupt(self.paths.db, str(error))
+        return StoreError(f"{self.paths.db} cannot be read: {error}.")
+
+
+def as_query(query: Query | str | None, subject: Subject) -> Query:
+    """Return a parsed query for text, and one that filters nothing for ``None``."""
+    if query is None:
+        return Query()
+    return parse(query, subject) if isinstance(query, str) else query

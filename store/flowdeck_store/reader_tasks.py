@@ -1,0 +1,183 @@
+"""Reading task runs: one, pages in any order, windows that jump."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck_store.ordering import RowIndex, Window, task_order
+from flowdeck_store.reader_base import NO_MASK, ReaderBase, Row, as_query, span
+from flowdeck_store.reader_runs import COUNTERS
+from flowdeck_store.records import TaskRunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowdeck_store.query import Query
+
+_TASK: Final = (
+    "SELECT t.id, r.uid, r.name, k.name, k.key, t.name, t.map_index, t.state, t.state_name, "
+    "t.state_msg, t.created_us, t.started_us, t.ended_us, t.state_us, t.attempt, k.retries, "
+    "t.worker, t.cache_key, t.child_run FROM task_runs t LEFT JOIN tasks k ON k.id = t.task_id "
+    "LEFT JOIN flow_runs r ON r.id = t.id >> 24 "
+)
+_IN_RUN: Final = "t.id BETWEEN ? AND ?"
+
+
+def task_record(row: Row) -> TaskRunRecord:
+    """Turn a row of the columns above into a record."""
+    return TaskRunRecord(
+        run_id=row[0] >> 24, no=row[0] & NO_MASK, run_uid=row[1] or "", run_name=row[2] or "",
+        task=row[3] or "", task_key=row[4] or "", name=row[5] or row[3] or "", map_index=row[6],
+        code=row[7], named=row[8], message=row[9], created_us=row[10], started_us=row[11],
+        ended_us=row[12], state_us=row[13], attempt=row[14], retries=row[15] or 0,
+        worker=row[16], cache_key=row[17], child_run=row[18],
+    )  # fmt: skip
+
+
+class TaskReads(ReaderBase):
+    """The reads of task runs; part of :class:`flowdeck_store.reader.Reader`."""
+
+    def task(self, run_id: int, no: int) -> TaskRunRecord | None:
+        """Return task run ``no`` of a run."""
+        found = self.tasks_by_nos(run_id, [no])
+        return found[0] if found else None
+
+    def tasks_by_nos(self, run_id: int, nos: Iterable[int]) -> list[TaskRunRecord]:
+        """Return these task runs of a run in this order; those that do not exist are left out."""
+        return self.tasks_by_ids([run_id << 24 | no for no in nos if 0 < no <= NO_MASK])
+
+    def tasks_by_ids(self, ids: Iterable[int]) -> list[TaskRunRecord]:
+        """Return task runs by their packed ids (``run_id << 24 | no``), in this order."""
+        wanted = [id_ for id_ in ids if 0 < id_ < 2**63]
+        rows = self._rows(
+            f"{_TASK} WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
+        )
+        found = {row[0]: task_record(row) for row in rows}
+        return [found[id_] for id_ in wanted if id_ in found]
+
+    def tasks(
+        self,
+        run_id: int,
+        query: Query | str | None = None,
+        *,
+        after_no: int | None = None,
+        before_no: int | None = None,
+        limit: int = 200,
+        order: str = "number",
+    ) -> list[TaskRunRecord]:
+        """Return a page of the task runs of a run.
+
+        Args:
+            run_id: number of the flow run.
+            query: a filter (:mod:`flowdeck_store.query`).
+            after_no: the page that follows this task run in the listing.
+            before_no: the page that precedes this task run in the listing.
+            limit: the most rows to return.
+            order: ``number``, ``problems`` (failed, crashed, retrying, running, waiting, rest),
+                ``duration`` (not started, ended, running), ``start``, ``name``; ``-`` in front
+                reverses it.
+
+        A page of a run of 100,000 takes 1 ms by number, 25 to 90 ms in the other orders.
+
+        Raises:
+            QueryError: the filter is wrong.
+            ValueError: the order is unknown.
+        """
+        chosen = task_order(order)
+        where, parameters = self._where(run_id, query)
+        backwards = before_no is not None and after_no is None
+        for no, back in ((after_no, False), (before_no, True)):
+            if no is not None and (no or order != "number"):
+                boundary = "FROM task_runs t WHERE t.id = ?"
+                where += f" AND {chosen.beyond(boundary, backwards=back)}"
+                parameters.append(run_id << 24 | no)
+        ids = self._ids(f"{where} ORDER BY {chosen.by(backwards=backwards)} LIMIT {int(limit)}",
+                        parameters)  # fmt: skip
+        return self.tasks_by_ids(reversed(ids) if backwards else ids)
+
+    def count_tasks(self, run_id: int, query: Query | str | None = None) -> int:
+        """Count task runs of a run: from its counters, or the matching ones by a scan."""
+        parsed = as_query(query, "tasks")
+        if parsed.empty:
+            row = self._one(f"SELECT {' + '.join(COUNTERS)} FROM flow_runs WHERE id = ?", (run_id,))
+        else:
+            where, parameters = self._where(run_id, parsed)
+            row = self._one(f"SELECT count(*) FROM task_runs t WHERE {where}", parameters)
+        return int(row[0]) if row else 0
+
+    def next_problem(self, run_id: int, after_no: int = 0) -> TaskRunRecord | None:
+        """Return the next failed or crashed task run after ``after_no``; wraps round."""
+        low, high = span(run_id)
+        for start, end in ((low + after_no, high), (low, low + after_no - 1)):
+            ids = self._bad_ids(start, end)
+            if ids:
+                return self.tasks_by_ids(ids)[0]
+        return None
+
+    def first_failures(self, run_ids: Iterable[int]) -> dict[int, TaskRunRecord]:
+        """Return the first failed or crashed task run of each of these runs that has one."""
+        ids = [id_ for run_id in run_ids for id_ in self._bad_ids(*span(run_id))]
+        return {task.run_id: task for task in self.tasks_by_ids(ids)}
+
+    def _bad_ids(self, low: int, high: int) -> list[int]:
+        # The first IN is word for word that of the partial index ix_task_bad.
+        return self._ids(
+            f"{_IN_RUN} AND t.state IN (4,5,7) AND t.state <> 7 ORDER BY t.id LIMIT 1", (low, high)
+        )
+
+    def task_index(
+        self, run_id: int, query: Query | str | None = None, order: str = "number"
+    ) -> RowIndex:
+        """Return the packed ids of all matching task runs in an order.
+
+        By number and without a filter this is a range (any size: 0.1 ms); otherwise a scan of the
+        run. Measured for 100,000 task runs: see :meth:`tasks_window`.
+        """
+        parsed = as_query(query, "tasks")
+        chosen = task_order(order)
+        plain = len(chosen.keys) == 1
+        if parsed.empty and plain:
+            dense = self._dense(run_id)
+            if dense is not None:
+                return RowIndex(dense[::-1] if chosen.reverse else dense, not chosen.reverse)
+        where, parameters = self._where(run_id, parsed)
+        ids = self._ids(f"{where} ORDER BY {chosen.by()}", parameters)
+        return RowIndex(array("q", ids), plain and not chosen.reverse)
+
+    def tasks_window(
+        self,
+        run_id: int,
+        query: Query | str | None = None,
+        order: str = "number",
+        start: int = 0,
+        count: int = 200,
+        *,
+        index: RowIndex | None = None,
+    ) -> Window[TaskRunRecord]:
+        """Return rows ``start`` to ``start + count`` of a listing, wherever they are.
+
+        With ``index`` (of an earlier window) query and order are not looked at: the listing stays
+        as it was and only the rows are read anew.
+        """
+        index = self.task_index(run_id, query, order) if index is None else index
+        return Window(max(start, 0), self.tasks_by_ids(index.slice(start, count)), index)
+
+    def _dense(self, run_id: int) -> range | None:
+        """Return the ids as a range if the run's numbers have no gap."""
+        row = self._one(
+            "SELECT min(t.id), max(t.id) FROM task_runs t WHERE t.id BETWEEN ? AND ?", span(run_id)
+        )
+        if row is None or row[0] is None:
+            return range(0)
+        ids = range(row[0], row[1] + 1)
+        return ids if len(ids) == self.count_tasks(run_id) else None
+
+    def _where(self, run_id: int, query: Query | str | None) -> tuple[str, list[Any]]:
+        condition, parameters = as_query(query, "tasks").sql("tasks")
+        return f"{_IN_RUN} AND {condition}", [*span(run_id), *parameters]
+
+    def _ids(self, where: str, parameters: Iterable[object]) -> list[int]:
+        rows = self._rows(f"SELECT t.id FROM task_runs t WHERE {where}", tuple(parameters))
+        return [row[0] for row in rows]
