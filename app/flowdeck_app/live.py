@@ -1,0 +1,233 @@
+"""What keeps screens current: one thread that watches the store and posts coalesced messages.
+
+The thread only asks "has anything changed?" (tens of microseconds) and which runs it was; the
+visible screen then asks for its own window, elsewhere. While nothing happens it asks twice a
+second, while somebody watches a live run twenty times.
+"""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flowdeck_store.feed import Feed
+from textual.message import Message
+
+from flowdeck_store.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
+from flowdeck_store.paths import StorePaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FAST: Final = 0.05  # seconds between two looks while a visible run is live
+SLOW: Final = 0.5  # otherwise
+LINGER: Final = 3.0  # seconds of fast looks after a change
+STALE: Final = 2.0  # seconds without an answer until the view counts as stale
+
+
+class Health(enum.Enum):
+    """How the record answers; the value is the word in the breadcrumb."""
+
+    LIVE = "live"
+    STALE = "stale"
+    READ_ONLY = "read-only"
+    MISSING = "no record yet"
+    CORRUPT = "damaged"
+    NEWER = "newer version"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """The state of the store for breadcrumb and messages.
+
+    Attributes:
+        health: one word.
+        message: what happened, where, and what to do; empty while all is well.
+        since: when it began, by ``time.monotonic``.
+    """
+
+    health: Health
+    message: str = ""
+    since: float = 0.0
+
+    def text(self, now: float) -> str:
+        """Return what the breadcrumb says: ``live``, ``stale 12s``."""
+        if self.health is Health.STALE:
+            return f"stale {max(0, int(now - self.since))}s"
+        return self.health.value
+
+
+class StoreChanged(Message):
+    """The record has changed. A burst is delivered as one message.
+
+    Attributes:
+        run_ids: numbers of the runs that changed; empty means "any".
+        reset: the file was replaced: forget everything.
+    """
+
+    def __init__(self, run_ids: frozenset[int] = frozenset(), *, reset: bool = False) -> None:
+        super().__init__()
+        self.run_ids, self.reset = run_ids, reset
+
+    def can_replace(self, message: Message) -> bool:
+        """Take the place of a waiting message about the same runs (or any)."""
+        return (
+            isinstance(message, StoreChanged)
+            and (not message.reset or self.reset)
+            and (not self.run_ids or message.run_ids == self.run_ids)
+        )
+
+    def touches(self, run_id: int) -> bool:
+        """Say whether a run may have changed."""
+        return self.reset or not self.run_ids or run_id in self.run_ids
+
+
+class HealthChanged(Message):
+    """The store answers differently than before."""
+
+    def __init__(self, store: StoreHealth) -> None:
+        super().__init__()
+        self.store = store
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the present state counts."""
+        return isinstance(message, HealthChanged)
+
+
+class Watcher(Protocol):
+    """What the thread needs of :class:`flowdeck_store.feed.Feed`; tests give a fake."""
+
+    def poll(self) -> bool:
+        """Say whether anything changed since the last call."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class LiveFeed:
+    """The watching thread.
+
+    Args:
+        home: flowdeck's home folder.
+        post: where messages go (``App.post_message``, thread-safe).
+        open_feed: how to open the feed; replaced in tests.
+        monotonic: clock in seconds; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        post: Callable[[Message], object],
+        *,
+        open_feed: Callable[[Path], Watcher] = Feed,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._home, self._post = home, post
+        self._open, self._monotonic = open_feed, monotonic
+        self._feed: Watcher | None = None
+        self._wake = threading.Event()
+        self._ended = False
+        self._eager = False
+        self._changed_at = float("-inf")
+        self._answered_at = monotonic()
+        self.store = StoreHealth(Health.LIVE)
+        self._thread = threading.Thread(target=self._watch, name="flowdeck-feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close its connection."""
+        self._ended = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def set_eager(self, eager: bool) -> None:
+        """Say whether a visible run is live: then changes are looked for often."""
+        if eager and not self._eager:
+            self._wake.set()
+        self._eager = eager
+
+    def kick(self) -> None:
+        """Look now (the app itself has just changed something)."""
+        self._changed_at = self._monotonic()
+        self._wake.set()
+
+    def check_stale(self) -> None:
+        """Notice a store that does not answer at all; called by the app's clock."""
+        silent = self._monotonic() - self._answered_at
+        if silent > STALE + SLOW and self.store.health is Health.LIVE:
+            self._report(Health.STALE, "The store does not answer.", since=self._answered_at)
+
+    @property
+    def interval(self) -> float:
+        """Seconds until the next look."""
+        recent = self._monotonic() - self._changed_at < LINGER
+        return FAST if self._eager or recent else SLOW
+
+    def _watch(self) -> None:
+        while not self._ended:
+            self.look()
+            self._wake.wait(self.interval)
+            self._wake.clear()
+        self._close()
+
+    def look(self) -> None:
+        """Look once and post what there is to say (the thread's work; tests call it)."""
+        try:
+            if self._feed is None:
+                self._feed = self._open(self._home)
+            changed = self._feed.poll()
+        except StoreTooNew as error:
+            self._trouble(Health.NEWER, str(error))
+        except StoreCorrupt as error:
+            self._trouble(Health.CORRUPT, str(error))
+        except (StoreBusy, sqlite3.OperationalError) as error:
+            self._silent(str(error))
+        except (StoreError, sqlite3.Error, OSError) as error:
+            self._trouble(Health.CORRUPT, str(error))
+        else:
+            self._answered(changed)
+
+    def _answered(self, changed: bool) -> None:
+        self._answered_at = self._monotonic()
+        self._report(self._state_of_file())
+        if changed:
+            self._changed_at = self._answered_at
+            self._post(StoreChanged())
+
+    def _state_of_file(self) -> Health:
+        db = StorePaths(self._home).db
+        try:
+            writable = db.stat().st_mode & 0o222
+        except OSError:
+            return Health.MISSING
+        return Health.LIVE if writable else Health.READ_ONLY
+
+    def _silent(self, reason: str) -> None:
+        """The store is busy: stale after a while, without a word before."""
+        if self._monotonic() - self._answered_at > STALE:
+            self._report(Health.STALE, reason, since=self._answered_at)
+
+    def _trouble(self, health: Health, message: str) -> None:
+        self._close()
+        self._report(health, message)
+
+    def _report(self, health: Health, message: str = "", *, since: float | None = None) -> None:
+        if health is self.store.health and message == self.store.message:
+            return
+        began = self._monotonic() if since is None else since
+        self.store = StoreHealth(health, message, began)
+        self._post(HealthChanged(self.store))
+
+    def _close(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
