@@ -61,7 +61,7 @@ class DeadlineExceeded(FlowdeckError):
         super().__init__(f"The call did not end within {seconds:g} seconds{tail}.")
 
 
-class _Interrupted(BaseException):
+class Interrupted(BaseException):
     """Lands in the function whose time is up; ``except Exception`` in it does not swallow it."""
 
 
@@ -124,7 +124,7 @@ class _Call:
 
     def expire(self, grace: float) -> bool:
         """End the call's time; ``False`` if it was done just before."""
-        self.interrupt(_Interrupted, _EXPIRED)
+        self.interrupt(Interrupted, _EXPIRED)
         if self.stage == _DONE:
             return False
         self.finished.wait(grace)
@@ -134,7 +134,7 @@ class _Call:
         """Say where the function was when its time was up."""
         if not self.finished.is_set():
             return _stack_of(self.thread.ident)
-        if isinstance(self.error, _Interrupted) and self.error.__traceback__ is not None:
+        if isinstance(self.error, Interrupted) and self.error.__traceback__ is not None:
             return self.error.__traceback__.tb_next  # without the frame of _run
         return None
 
@@ -179,7 +179,7 @@ def call_with_deadline(
         in_time = call.finished.wait(min(seconds, threading.TIMEOUT_MAX))
     except BaseException:
         # The waiting thread was interrupted (Ctrl-C): nobody wants the value any more.
-        call.interrupt(_Interrupted, _EXPIRED)
+        call.interrupt(Interrupted, _EXPIRED)
         raise
     finally:
         if outer is None:

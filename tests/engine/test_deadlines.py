@@ -194,7 +194,7 @@ def test_an_interruption_that_has_not_landed_yet_is_taken_back() -> None:
     assert until(call.lock.locked)
     call.stage, call.injected = deadlines._EXPIRED, True
     assert call.thread.ident is not None
-    deadlines._set_async_exc(call.thread.ident, deadlines._Interrupted)
+    deadlines._set_async_exc(call.thread.ident, deadlines.Interrupted)
     call.lock.release()
     assert call.finished.wait(LONG)
     call.thread.join(LONG)  # an exception that escaped would make pytest fail this test
