@@ -124,14 +124,14 @@ class Walker:
         self._path.pop()
         self.write(closing)
 
-    def hidden(self, name: object, value: object) -> bool:
+    def hidden(self, name: Any, value: object) -> bool:
         """Say whether a value of this name must not be shown (that it is missing may be)."""
         if self.hides is None or value is None or type(value) is bool:
             return False
         kind = type(name)  # isinstance would ask the object for its __class__
         if kind is bytes:
-            return self.hides(bytes.decode(name, "latin-1"))  # type: ignore[arg-type]
-        return issubclass(kind, str) and self.hides(str.__getitem__(name, slice(None)))  # type: ignore[arg-type]
+            return self.hides(bytes.decode(name, "latin-1"))
+        return issubclass(kind, str) and self.hides(str.__getitem__(name, slice(None)))
 
 
 def _pair(walker: Walker, pair: Pair) -> None:
