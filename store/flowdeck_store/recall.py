@@ -1,0 +1,54 @@
+"""What a session must be able to say again when its store is deleted or replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowdeck_store.events import CACHE, RUN, STATE, TASK_DEF
+from flowdeck_store.states import is_final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flowdeck_store.events import Event
+
+
+class Recall:
+    """Keeps the definitions and, of runs that have not ended, their start and newest state.
+
+    Args:
+        on_stored_cache: called with each CACHE event that is in the store now.
+    """
+
+    def __init__(self, on_stored_cache: Callable[[Event], None]) -> None:
+        self._definitions: dict[str, tuple[int, Event]] = {}
+        self._runs: dict[str, list[tuple[int, Event]]] = {}  # the RUN event, the newest STATE
+        self._on_stored_cache = on_stored_cache
+
+    def note(self, events: Sequence[Event], first: int) -> None:
+        """Take in events that were committed; the first is record number ``first``."""
+        for index, event in enumerate(events, first):
+            kind = event[0]
+            if kind == STATE:
+                if event[2] == 0:
+                    self._note_state(index, event)
+            elif kind == RUN:
+                self._runs[event[1]] = [(index, event)]
+            elif kind == TASK_DEF:
+                self._definitions[event[1]] = (index, event)
+            elif kind == CACHE:
+                self._on_stored_cache(event)
+
+    def before(self, lowest: int) -> list[Event]:
+        """Return what a new store needs to know of records below number ``lowest``."""
+        found = [event for index, event in self._definitions.values() if index < lowest]
+        for noted in self._runs.values():
+            found += [event for index, event in noted if index < lowest]
+        return found
+
+    def _note_state(self, index: int, event: Event) -> None:
+        uid = event[1]
+        if is_final(event[4], event[6]):
+            self._runs.pop(uid, None)
+        elif uid in self._runs:
+            self._runs[uid][1:] = [(index, event)]
