@@ -86,7 +86,7 @@ def task_run(
         "duration": task.duration,
         "attempt": task.attempt,
         "worker": task.worker,
-        "upstream": list(dict.fromkeys(_upstream_ref(edge) for edge in upstream)),
+        "upstream": list(dict.fromkeys(edge.ref for edge in upstream)),
         "result": None if result is None else _result(result),
         "failure": None if failure is None else _failure(failure),
     }
@@ -113,12 +113,6 @@ def log(record: LogRecord) -> Json:
         "flow_run": record.run_id,
         "task_run": task_ref(task) if record.task_no else None,
     }
-
-
-def _upstream_ref(edge: InputRecord | UpstreamRecord) -> str:
-    # The two kinds of edges are told apart without importing them at run time.
-    packed = getattr(edge, "upstream", None)
-    return task_ref(packed) if packed is not None else edge.ref  # type: ignore[union-attr]
 
 
 def _result(result: ResultRecord) -> Json:

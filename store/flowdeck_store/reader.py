@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Self
 
 from flowdeck_store.ordering import RowIndex, Window
 from flowdeck_store.reader_details import DetailReads
+from flowdeck_store.reader_groups import GroupReads
 from flowdeck_store.reader_logs import LogReads
 from flowdeck_store.reader_refs import ReferenceReads
+from flowdeck_store.statistics import StatisticsReads
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = ["Reader", "RowIndex", "Window"]
 
 
-class Reader(ReferenceReads, LogReads, DetailReads):
+class Reader(ReferenceReads, StatisticsReads, LogReads, DetailReads, GroupReads):
     """Reads one store. Nothing it does can change the store or block its writers.
 
     A store that is not there yet reads as empty and is picked up once it appears; one that was
@@ -42,14 +43,3 @@ class Reader(ReferenceReads, LogReads, DetailReads):
             reader.close()
             raise
         return reader
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

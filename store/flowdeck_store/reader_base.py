@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from flowdeck_store.connection import connect_ro
 from flowdeck_store.errors import ReadInterrupted, StoreBusy, StoreCorrupt, StoreError
@@ -15,6 +15,7 @@ from flowdeck_store.query import Query, parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from flowdeck_store.query import Subject
 
@@ -90,6 +91,17 @@ class ReaderBase:
         """Close the file. Closing twice is fine; reading afterwards is an error."""
         self._closed = True
         self._disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def _disconnect(self) -> None:
         with self._guard:

@@ -27,6 +27,8 @@ _LOG: Final = (
 )
 #: Walk the range when the run owns more than one line in fifty of it.
 _DENSE: Final = 0.02
+#: Lowest level -> the counters of flow_runs that hold how many lines there are.
+_COUNTED: Final = {0: "n_logs", 30: "n_warn + n_err", 40: "n_err"}
 _LIKE: Final = "LIKE ? ESCAPE '\\'"
 
 
@@ -106,8 +108,9 @@ class LogReads(ReaderBase):
     ) -> int:
         """Count log lines of a run: from its counter, or the matching ones by a scan."""
         parsed = as_query(query, "logs")
-        if no is None and parsed.empty and not (min_level or text or logger):
-            row = self._one("SELECT n_logs FROM flow_runs WHERE id = ?", (run_id,))
+        counter = _COUNTED.get(min_level)
+        if counter and no is None and parsed.empty and not (text or logger):
+            row = self._one(f"SELECT {counter} FROM flow_runs WHERE id = ?", (run_id,))
         else:
             where, parameters = self._logs_where(run_id, no, parsed, min_level, text, logger)
             row = self._one(f"SELECT count(*) FROM logs l WHERE {where}", parameters)

@@ -224,6 +224,11 @@ class InputRecord:
     upstream: int
     param: str
 
+    @property
+    def ref(self) -> str:
+        """The upstream as users type it: ``1234.17``."""
+        return f"{self.upstream >> 24}.{self.upstream & 0xFFFFFF}"
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRecord:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowdeck_store import failures
 from flowdeck_store.connection import connect_rw, make_home
@@ -19,6 +18,9 @@ from flowdeck_store.states import (
     bucket,
     is_final,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECOND = 1_000_000
 #: 2026-11-22 10:00:00 UTC.
