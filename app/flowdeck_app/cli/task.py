@@ -1,0 +1,74 @@
+"""``flowdeck task``: everything about one task run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from flowdeck_app.cli.common import echo, echo_json, json_option, look, reading
+from flowdeck_app.cli.show import section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowdeck_app.text.look import Look
+    from flowdeck_store.reader import Reader
+    from flowdeck_store.records import TaskRunRecord
+
+
+@click.command("task")
+@click.argument("ref", metavar="TASK_RUN")
+@click.option("-a", "--all-frames", is_flag=True, help="Also frames of libraries.")
+@click.option(
+    "--logs", "log_count", type=click.IntRange(min=0), default=20, show_default=True,
+    help="How many of its last log lines.",
+)  # fmt: skip
+@json_option
+def command(ref: str, all_frames: bool, log_count: int, as_json: bool) -> None:
+    """Show one task run: states, inputs, attempts, result, traceback with locals, last logs.
+
+    TASK_RUN is 1234.17, or RUN/NAME such as @last/fetch-3 (a unique prefix is enough).
+
+    \b
+    Example:
+      flowdeck task @last/fetch-3
+    """
+    with reading() as reader:
+        task = reader.resolve_task(ref)
+        if as_json:
+            from flowdeck_app.cli.tasks import task_object
+
+            echo_json([task_object(reader, task)])
+            return
+        echo(_page(reader, task, look(), all_frames, log_count))
+
+
+def _page(
+    reader: Reader, task: TaskRunRecord, seen: Look, all_frames: bool, log_count: int
+) -> Iterator[str]:
+    from flowdeck_app.text import failures, logs, runs
+    from flowdeck_app.text import tasks as text
+
+    run_id, no = task.run_id, task.no
+    yield text.task_title(task, seen)
+    yield ""
+    yield from text.task_facts(task, seen)
+    yield from section("States", runs.history(reader.states(run_id, no), seen), seen)
+    upstream = reader.upstreams(run_id, [no]).get(no, [])
+    given = text.inputs(reader.task_parameters(run_id, no), upstream, seen)
+    yield from section("Inputs", given, seen)
+    attempts = reader.attempts(run_id, no)
+    if len(attempts) > 1:
+        yield from section("Attempts", text.attempts(attempts, seen), seen)
+    result = reader.result(run_id, no)
+    if result is not None:
+        yield from section("Result", text.result(result, seen), seen)
+    failure = reader.last_failure(run_id, no)
+    if failure is not None and failure.exception is not None:
+        shown = failures.traceback(failure.exception, seen, every_frame=all_frames)
+        yield from section(f"Failure of attempt {failure.attempt}", shown, seen)
+    lines = reader.logs(run_id, no, limit=log_count, tail=True) if log_count else []
+    speaker = logs.speaker(task.name, is_task=True)
+    shown = [line for record in lines for line in logs.log_lines(record, speaker, seen)]
+    yield from section("Last log lines", shown, seen)
