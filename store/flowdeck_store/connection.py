@@ -29,14 +29,20 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 def make_home(paths: StorePaths) -> None:
     """Create the home folder and those below it, private to the user (0700).
 
+    A home that exists but is read-only is no error here.
+
     Raises:
         StoreUnwritable: it cannot be created.
     """
-    for folder in (paths.home, paths.journal, paths.locks):
+    try:
+        paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnwritable(paths.home, error.strerror or str(error)) from error
+    for folder in (paths.journal, paths.locks):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnwritable(paths.home, _reason(error)) from error
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            pass  # whoever wants to write there meets the same error and can act on it
 
 
 def connect_rw(
@@ -172,7 +178,3 @@ def _require_sqlite() -> None:
             f"flowdeck needs SQLite 3.37 or newer; this Python has {sqlite3.sqlite_version}. "
             "Use a newer Python build; those from python.org bring their own SQLite."
         )
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

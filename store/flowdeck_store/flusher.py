@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flowdeck_store.errors import StoreBusy, StoreError
 from flowdeck_store.ingest import AppliedMovedError
-from flowdeck_store.trouble import LOCKED
+from flowdeck_store.trouble import LOCKED, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,14 +82,23 @@ class Flusher:
         self.applied = applied
         before = self._recall.before(lowest) if applied == lowest else []
         if before:
-            self._link.ingester.commit(before, applied, counted=False)
+            self._link.ingester.commit(before, None)
+
+    @property
+    def rejected(self) -> int:
+        """How many events could not be recorded at all."""
+        return self._link.rejected
+
+    def run_number(self, uid: str) -> int | None:
+        """Return the number that the store gave to a run of this session, once it has."""
+        return self._link.run_number(uid)
 
     def start(self) -> None:
         self._thread.start()
 
     def failed(self, error: BaseException) -> None:
         """Note that the store cannot be written now; events stay in the journal."""
-        if self._link.attached and self._troubles_kind(error) != LOCKED:
+        if self._link.attached and kind_of(error) != LOCKED:
             self._link.detach()
             self._held = []
         self._troubles.report(error, self._journal_name(), self._journal.error)
@@ -252,10 +261,5 @@ class Flusher:
             self._change.notify_all()
 
     def _journal_name(self) -> str | None:
-        return None if self._journal.in_memory else str(self._journal.folder)
-
-    @staticmethod
-    def _troubles_kind(error: BaseException) -> str:
-        from flowdeck_store.trouble import kind_of
-
-        return kind_of(error)
+        place = self._journal.place
+        return None if place is None else str(place)

@@ -15,10 +15,10 @@ from flowdeck_store.ingest_ddl import APPLIED_MOVED, INGEST_COLUMNS
 from flowdeck_store.text import clean, clean_event, clip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from flowdeck_store.events import Event
-    from flowdeck_store.gate import Gate
 
 #: Log lines and failures of one statement are bounded to about this many bytes.
 BATCH_BYTES: Final = 4_194_304
@@ -41,7 +41,7 @@ _REFUSED: Final = (
     sqlite3.InterfaceError,
     ValueError,
 )
-_KNOWN_CAP: Final = 20_000  # numbers of runs kept; older ones are looked up again
+_KNOWN_CAP: Final = 100_000  # numbers of runs kept; older ones are looked up again
 
 
 class AppliedMovedError(Exception):
@@ -53,29 +53,34 @@ class Ingester:
 
     Args:
         conn: a connection of :func:`flowdeck_store.connection.connect_rw`.
-        gate: the store's gate; held for every commit.
-        session_id: the number of the session's row.
+        hold: held around every commit: ``gate.hold``, or nothing if the caller has the gate.
+        session_id: the number of the session's row; ``None`` for events of no session.
     """
 
-    def __init__(self, conn: sqlite3.Connection, gate: Gate, session_id: int) -> None:
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        hold: Callable[[], AbstractContextManager[None]],
+        session_id: int | None,
+    ) -> None:
         self.known = KnownIds()
         self.rejected = 0  # events that could not be recorded
-        self._conn, self._gate, self._session_id = conn, gate, session_id
+        self._conn, self._hold, self._session_id = conn, hold, session_id
 
-    def commit(self, events: Sequence[Event], base: int, *, counted: bool = True) -> int:
+    def commit(self, events: Sequence[Event], base: int | None) -> int:
         """Commit the first events, all of them unless they are very large; return how many.
 
         Args:
-            events: in order; the first is record number ``base`` of the journal.
-            base: how many records must have been applied before.
-            counted: whether these events are records of the journal (else ``applied`` stays).
+            events: in order; the first is record number ``base`` of its journal.
+            base: how many records must have been applied before; ``None``: these events are no
+                records of a journal.
 
         Raises:
             AppliedMovedError: ``sessions.applied`` is not ``base``.
             sqlite3.Error: the store cannot be written now; nothing of this call is in it.
         """
         try:
-            return self._commit(events, base, counted=counted)
+            return self._commit(events, base)
         except sqlite3.IntegrityError as error:
             if APPLIED_MOVED in str(error):
                 raise AppliedMovedError from error
@@ -86,9 +91,9 @@ class Ingester:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise  # locked, full, read-only...: not the events' fault
-        return self._commit_halves(events, base, counted=counted)
+        return self._commit_halves(events, base)
 
-    def _commit(self, events: Sequence[Event], base: int, *, counted: bool) -> int:
+    def _commit(self, events: Sequence[Event], base: int | None) -> int:
         batch, n = self._build(events)
         sections, tidy = _encoded(batch)
         if not tidy:
@@ -98,12 +103,12 @@ class Ingester:
         values: dict[str, Any] = {
             "sess": self._session_id,
             "base": base,
-            "n": n if counted else 0,
+            "n": 0 if base is None else n,
             "us": ev.now_us(),
             **sections,
         }
         row = [values.get(name) for name in INGEST_COLUMNS]
-        with self._gate.hold():
+        with self._hold():
             self._conn.execute(_INGEST, row)
         self._learn(batch)
         return n
@@ -129,25 +134,23 @@ class Ingester:
         except _BAD_SHAPE:
             pass  # not even its run is known: counted, and the writer warns
 
-    def _commit_halves(self, events: Sequence[Event], base: int, *, counted: bool) -> int:
+    def _commit_halves(self, events: Sequence[Event], base: int | None) -> int:
         """Find the events that the store refuses by halving; all others are committed."""
         if len(events) > 1:
             middle = len(events) // 2
-            done = self.commit(events[:middle], base, counted=counted)
+            done = self.commit(events[:middle], base)
             if done < middle:
                 return done
-            return done + self.commit(
-                events[middle:], base + (middle if counted else 0), counted=counted
-            )
+            return done + self.commit(events[middle:], None if base is None else base + middle)
         try:
             # Once more by itself: the failure may have been the cached numbers.
-            return self._commit(events, base, counted=counted)
+            return self._commit(events, base)
         except _REFUSED as error:
             self.rejected += 1
             try:
-                return self._commit([_notice(events[0], error)], base, counted=counted)
+                return self._commit([_notice(events[0], error)], base)
             except _REFUSED:
-                return self._commit([()], base, counted=counted)
+                return self._commit([()], base)
 
     def _find_run(self, uid: str) -> int | None:
         found = self._conn.execute("SELECT id FROM flow_runs WHERE uid=?", (uid,)).fetchall()

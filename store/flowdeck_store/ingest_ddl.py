@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Final
 
 #: Columns of the view, in the order in which the writer binds them. ``base``: how many records of
-#: the session's journal must be applied already (else nothing happens: see APPLIED_MOVED);
-#: ``n``: how many this batch applies; ``blob``: tracebacks, referred to by offset and length.
+#: the session's journal must be applied already (NULL: these are no records of a journal), else
+#: nothing happens, see APPLIED_MOVED; ``n``: how many records this batch applies; ``blob``:
+#: tracebacks, referred to by offset and length.
 INGEST_COLUMNS: Final = (
     "sess", "base", "n", "us", "flows", "runs", "defs", "tasks", "task_states", "run_states",
     "renames", "children", "states", "loggers", "logs", "counts", "inputs", "results",
@@ -70,7 +71,7 @@ INGEST_VIEW: Final = (
 INGEST_TRIGGER: Final = f"""
 CREATE TRIGGER ingest_ins INSTEAD OF INSERT ON ingest BEGIN
   SELECT RAISE(ABORT,'{APPLIED_MOVED}')
-    WHERE (SELECT applied FROM sessions WHERE id=new.sess) IS NOT new.base;
+    WHERE new.base IS NOT NULL AND (SELECT applied FROM sessions WHERE id=new.sess) IS NOT new.base;
   INSERT INTO flows(key,name,source,doc,first_us,last_us)
     SELECT {_js(0, 4)},{_j(4)} FROM json_each(new.flows) WHERE true
     ON CONFLICT(key) DO UPDATE SET name=excluded.name,source=coalesce(excluded.source,source),

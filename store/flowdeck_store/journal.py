@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck_store import segment as seg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from flowdeck_store.events import Event
@@ -40,17 +40,23 @@ class Journal:
     """The segments of one session, oldest first.
 
     Args:
-        folder: where the files go; ``None``: memory only.
+        folder: where the files go.
         uid: the session's uid, the start of every file name.
         info: identity of the process, kept in every header (see :mod:`flowdeck_store.identity`).
         segment_bytes: size of a segment.
+        fallback: makes another folder for when files cannot be created in the first.
     """
 
     def __init__(
-        self, folder: Path | None, uid: str, info: dict[str, Any], segment_bytes: int
+        self,
+        folder: Path,
+        uid: str,
+        info: dict[str, Any],
+        segment_bytes: int,
+        fallback: Callable[[], Path] | None = None,
     ) -> None:
-        self.folder = folder
         self.segment_bytes = segment_bytes
+        self._folder, self._fallback = folder, fallback
         self.error: OSError | None = None  # why the newest segment is in memory only
         self._uid = uid
         self._info = seg.encode_info(info)
@@ -80,6 +86,12 @@ class Journal:
         """Whether a part of the journal would die with the process."""
         return any(s.path is None for s in self._chain)
 
+    @property
+    def place(self) -> Path | None:
+        """The folder that keeps the newest events; ``None``: a part is in memory only."""
+        path = self.current.path
+        return None if self.in_memory or path is None else path.parent
+
     def roll(self, first: int, need: int) -> seg.Segment:
         """Begin a new segment for record number ``first`` with room for ``need`` bytes of records.
 
@@ -96,7 +108,7 @@ class Journal:
 
     def prepare(self) -> None:
         """Have a segment ready, so that :meth:`roll` need not create one on a flow's thread."""
-        if not self._spares and self.folder is not None:
+        if not self._spares:
             segment = self._make(self.segment_bytes)
             if segment.path is not None:
                 self._spares.append(segment)
@@ -159,17 +171,19 @@ class Journal:
         return None
 
     def _make(self, size: int) -> seg.Segment:
-        segment = None
-        if self.folder is not None:
-            path = self.folder / f"{self._uid}-{next(self._numbers)}{SUFFIX}"
+        name = f"{self._uid}-{next(self._numbers)}{SUFFIX}"
+        try:
+            segment = seg.create_file(self._folder / name, size)
+            self.error = None
+            return segment
+        except OSError as error:
+            self.error = error
+        if self._fallback is not None:
             try:
-                segment = seg.create_file(path, size)
-                self.error = None
-            except OSError as error:
-                self.error = error
-        if segment is None:
-            segment = seg.create_in_memory(size)
-        return segment
+                return seg.create_file(self._fallback() / name, size)
+            except OSError:
+                pass  # the first error tells the user more
+        return seg.create_in_memory(size)
 
 
 def uid_of(name: str) -> str | None:

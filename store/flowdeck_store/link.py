@@ -43,6 +43,7 @@ class StoreLink:
         self._conn: sqlite3.Connection | None = None
         self._ingester: Ingester | None = None
         self._file: tuple[int, int] | None = None
+        self._rejected_before = 0
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -59,6 +60,16 @@ class StoreLink:
     @property
     def attached(self) -> bool:
         return self._conn is not None
+
+    @property
+    def rejected(self) -> int:
+        """How many events could not be recorded at all."""
+        now = self._ingester.rejected if self._ingester is not None else 0
+        return self._rejected_before + now
+
+    def run_number(self, uid: str) -> int | None:
+        """Return the number of a run of this session, if the store has given it one."""
+        return self._ingester.known.runs.get(uid) if self._ingester is not None else None
 
     def attach(self, lowest: int) -> int:
         """Open (create, migrate) the store and register the session.
@@ -86,12 +97,13 @@ class StoreLink:
             conn.close()
             raise
         self._conn = conn
-        self._ingester = Ingester(conn, self.gate, self.session_id)
+        self._rejected_before = self.rejected
+        self._ingester = Ingester(conn, self.gate.hold, self.session_id)
         return int(applied)
 
     def detach(self) -> None:
         """Close the connection, whatever state it is in."""
-        conn, self._conn, self._ingester = self._conn, None, None
+        conn, self._conn = self._conn, None
         if conn is not None:
             try:
                 conn.close()
@@ -138,6 +150,7 @@ class StoreLink:
         us = now_us()
         with self.gate.hold(self._tuning.busy):
             self.conn.execute(_END, (us, us, self.session_id))
+            self.conn.execute("DELETE FROM slots WHERE session_id=?", (self.session_id,))
 
 
 def _file_id(paths: StorePaths) -> tuple[int, int] | None:
