@@ -77,13 +77,20 @@ class Order:
             for key in self.keys
         )
 
+    @property
+    def by_key(self) -> bool:
+        """Whether rows come in the order of their key alone."""
+        return len(self.keys) == 1
+
     def beyond(self, boundary: str, *, backwards: bool = False) -> str:
         """Return the condition that a row comes after (before) the one that ``boundary``, a
         FROM/WHERE clause over the same alias, selects."""
-        compare = "<" if self.reverse is not backwards else ">"
         keys = ", ".join(self.keys)
-        # A single column in parentheses is still a row value to SQLite, so this is uniform.
-        return f"({keys}) {compare} (SELECT {keys} {boundary})"
+        return f"({keys}) {self.compare(backwards=backwards)} (SELECT {keys} {boundary})"
+
+    def compare(self, *, backwards: bool = False) -> str:
+        """Return the operator by which rows further on compare to a row."""
+        return "<" if self.reverse is not backwards else ">"
 
 
 def task_order(order: str) -> Order:

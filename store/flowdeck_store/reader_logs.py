@@ -29,6 +29,7 @@ _LOG: Final = (
 _DENSE: Final = 0.02
 #: Lowest level -> the counters of flow_runs that hold how many lines there are.
 _COUNTED: Final = {0: "n_logs", 30: "n_warn + n_err", 40: "n_err"}
+_LAST: Final = 2**63 - 1
 _LIKE: Final = "LIKE ? ESCAPE '\\'"
 
 
@@ -76,11 +77,9 @@ class LogReads(ReaderBase):
             ReadInterrupted: :meth:`interrupt` was called (a text search of a million lines takes
                 130 ms; filters that nothing matches read the whole run).
         """
-        where, parameters = self._logs_where(run_id, no, query, min_level, text, logger)
-        for bound, condition in ((after_seq, "l.seq > ?"), (before_seq, "l.seq < ?")):
-            if bound is not None:
-                where += f" AND {condition}"
-                parameters.append(bound)
+        where, parameters = self._logs_where(
+            run_id, no, query, min_level, text, logger, after_seq=after_seq, before_seq=before_seq
+        )
         backwards = after_seq is None and (tail or before_seq is not None)
         rows = self._rows(
             f"{_LOG} WHERE {where} ORDER BY l.seq {'DESC' if backwards else 'ASC'} LIMIT ?",
@@ -157,6 +156,10 @@ class LogReads(ReaderBase):
 
         With ``index`` (of an earlier window) the other arguments but start and count are not
         looked at.
+
+        Measured: 200 lines with an index 1 ms at any size. Making the index of a run that wrote
+        alone: 0.03 ms; of 100,000 lines between those of other runs 40 ms, of 1,000,000 540 ms,
+        with a filter 110 to 580 ms.
         """
         index = self.log_index(run_id, no, query) if index is None else index
         return Window(max(start, 0), self.logs_by_seqs(index.slice(start, count)), index)
@@ -176,9 +179,14 @@ class LogReads(ReaderBase):
         min_level: int,
         text: str | None,
         logger: str | None,
+        *,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
     ) -> tuple[str, list[Any]]:
         condition, filter_parameters = as_query(query, "logs").sql("logs")
-        where, parameters = self._logs_of(run_id, no, min_level)
+        low = 0 if after_seq is None else after_seq + 1
+        high = _LAST if before_seq is None else before_seq - 1
+        where, parameters = self._logs_of(run_id, no, min_level, low, high)
         if min_level:
             where += " AND l.level >= ?"
             parameters.append(min_level)
@@ -190,12 +198,20 @@ class LogReads(ReaderBase):
             parameters.append(logger)
         return f"{where} AND {condition}", [*parameters, *filter_parameters]
 
-    def _logs_of(self, run_id: int, no: int | None, min_level: int) -> tuple[str, list[Any]]:
+    def _logs_of(
+        self, run_id: int, no: int | None, min_level: int, low: int, high: int
+    ) -> tuple[str, list[Any]]:
+        """Return the condition for lines of a run between two sequence numbers."""
         if no is not None:
-            return "l.run_id = ? AND l.task_no = ?", [run_id, no]
+            of_run = "l.run_id = ? AND l.task_no = ? AND"
+            return f"{of_run} l.seq BETWEEN ? AND ?", [run_id, no, low, high]
         if min_level >= 30:  # the condition of the partial index ix_logs_warn, word for word
-            return "l.run_id = ? AND l.level >= 30", [run_id]
-        lines, low, high = self._log_range(run_id)
-        if lines and lines / (high - low + 1) > _DENSE:
-            return "l.seq BETWEEN ? AND ? AND +l.run_id = ?", [low, high, run_id]
-        return "l.run_id = ?", [run_id]
+            of_run = "l.run_id = ? AND l.level >= 30 AND"
+            return f"{of_run} l.seq BETWEEN ? AND ?", [run_id, low, high]
+        lines, first, last = self._log_range(run_id)
+        if lines and lines / (last - first + 1) > _DENSE:
+            # One range: of two, SQLite would walk the wider. The plus keeps it from the index.
+            bounds = [max(low, first), min(high, last)]
+            return "l.seq BETWEEN ? AND ? AND +l.run_id = ?", [*bounds, run_id]
+        # Here the plus keeps it from walking the whole table by its key.
+        return "l.run_id = ? AND +l.seq BETWEEN ? AND ?", [run_id, low, high]
