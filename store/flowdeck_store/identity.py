@@ -64,6 +64,14 @@ def boot_id() -> str | None:
         return None
 
 
+def is_here(boot: str | None, host: str) -> bool:
+    """Say whether a session runs under this very kernel, so that its mark can be asked."""
+    mine = boot_id()
+    if mine is None or boot is None:
+        return host == host_name()
+    return boot == mine
+
+
 def pid_start(pid: int) -> int | None:
     """Return when a process of this machine started (ticks since boot); ``None`` if unknown."""
     try:

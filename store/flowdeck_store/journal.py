@@ -12,13 +12,14 @@ from __future__ import annotations
 import itertools
 import marshal
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_store import segment as seg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from flowdeck_store.events import Event
 
@@ -192,20 +193,40 @@ def uid_of(name: str) -> str | None:
     return uid if dash and name.endswith(SUFFIX) and len(uid) == 32 else None
 
 
-def find(folders: Iterable[Path], uid: str) -> list[seg.Found]:
-    """Read the journal that a dead session left, oldest segment first.
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A segment that a dead session left."""
+
+    path: Path
+    first: int
+    info: dict[str, Any]
+
+    def read(self) -> seg.Found | None:
+        """Read it whole; ``None`` if it vanished.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            return seg.read_file(self.path)
+        except FileNotFoundError:
+            return None
+
+
+def find(folders: Iterable[Path], uid: str) -> list[Left]:
+    """Find the segments that a dead session left, oldest first.
 
     Raises:
         OSError: a file cannot be read.
     """
     found = []
     for folder in folders:
-        for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        for name in os.listdir(folder) if folder.is_dir() else ():
             if uid_of(name) == uid:
                 segment = seg.read_file(folder / name)
                 if segment is not None:
-                    found.append(segment)
-    return sorted(found, key=lambda segment: segment.first)
+                    found.append(Left(segment.path, segment.first, segment.info))
+    return sorted(found, key=lambda left: left.first)
 
 
 def delete(folders: Iterable[Path], uid: str) -> None:

@@ -21,6 +21,7 @@ from flowdeck_store.connection import make_home
 from flowdeck_store.errands import Errands
 from flowdeck_store.errors import StoreBusy, StoreCorrupt, StoreTooNew, StoreUnwritable
 from flowdeck_store.flusher import Flusher
+from flowdeck_store.housekeeping import Housekeeping
 from flowdeck_store.intake import Intake
 from flowdeck_store.journal import Journal
 from flowdeck_store.link import StoreLink
@@ -89,6 +90,7 @@ class Session:
             self._intake, self._journal, self._link, Recall(self._errands.cache.stored),
             self._troubles, tuning, self._errands.tick,
         )  # fmt: skip
+        self._housekeeping = Housekeeping(paths.home)
         self.emit = self._intake.append
         self.emit_many = self._intake.append_many
 
@@ -155,6 +157,7 @@ class Session:
         deadline = time.monotonic() + timeout
         self._intake.close()
         done = self._flusher.flush(timeout)
+        self._housekeeping.stop(max(0.1, deadline - time.monotonic()))
         stopped = self._flusher.stop(max(0.1, deadline - time.monotonic()))
         self._errands.door.close()
         if stopped:
@@ -226,6 +229,7 @@ class Session:
         except (StoreBusy, sqlite3.Error, OSError) as error:
             self._flusher.failed(error)
         self._flusher.start()
+        self._housekeeping.start()
         _sessions.add(self)
 
     def _abandon(self) -> None:

@@ -1,0 +1,40 @@
+"""Recovering what dead processes left, on a thread beside the recording."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+from flowdeck_store.errors import StoreError
+from flowdeck_store.liveness import recover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Housekeeping:
+    """One round of :func:`flowdeck_store.liveness.recover` when a session opens.
+
+    On its own thread because a large journal takes seconds to replay; the session's own events
+    take turns with it at the gate.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="flowdeck-recovery", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread after its present batch; what is left is recovered by the next."""
+        self._stopping = True
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            recover(self._home, lambda: self._stopping)
+        except (StoreError, sqlite3.Error, OSError):
+            pass  # the session itself meets the same trouble and warns of it
