@@ -1,0 +1,239 @@
+"""From a call of a flow to a flow run: parameters, parent, request, record; then the drivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flowdeck import context, inputs, logging, request, waiting
+from flowdeck.exceptions import UpstreamTaskError
+from flowdeck.flow_run import FlowRun, Stand
+from flowdeck.logging import INFO, engine_line, line
+from flowdeck.names import slug
+from flowdeck.recording import recorder
+from flowdeck.runs import FlowRunInfo
+from flowdeck.settings import get_settings
+from flowdeck.states import NotReady, State, exception_of
+from flowdeck_store import events
+from flowdeck_store.events import now_us
+from flowdeck_store.states import NO_BUCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowdeck.flows import Flow
+    from flowdeck.submission import Upstream
+
+
+def call_sync(
+    flow: Flow[Any, Any],
+    parameters: dict[str, Any],
+    parent: FlowRun | None,
+    wait_for: Iterable[Any] | None,
+    return_state: bool,
+) -> Any:
+    """Run a sync flow on this thread."""
+    from flowdeck.flow_drive import run_sync
+
+    upstreams, waited = _upstreams(parameters, wait_for)
+    waiting.wait(_task_runs(upstreams + waited))
+    run = _create(flow, parameters, parent, upstreams, waited)
+    if isinstance(run, State):
+        return run if return_state else run.value()
+    return _end(run_sync(run), return_state)
+
+
+async def call_async(
+    flow: Flow[Any, Any],
+    parameters: dict[str, Any],
+    parent: FlowRun | None,
+    wait_for: Iterable[Any] | None,
+    return_state: bool,
+) -> Any:
+    """Run an async flow on this loop."""
+    from flowdeck.flow_drive import run_async
+
+    upstreams, waited = _upstreams(parameters, wait_for)
+    await waiting.wait_async(_task_runs(upstreams + waited))
+    run = _create(flow, parameters, parent, upstreams, waited)
+    if isinstance(run, State):
+        return run if return_state else run.value()
+    return _end(await run_async(run), return_state)
+
+
+def _end(state: State[Any], return_state: bool) -> Any:
+    if state.is_crashed():
+        raise exception_of(state)  # a crash is never swallowed
+    return state if return_state else state.value()
+
+
+def _upstreams(
+    parameters: dict[str, Any], wait_for: Iterable[Any] | None
+) -> tuple[list[Upstream], list[Upstream]]:
+    inputs.materialise(parameters)
+    found: list[Upstream] = []
+    if inputs.needs_look(parameters):
+        found = inputs.find(list(parameters.values()))
+    return found, inputs.find(list(wait_for or ()))
+
+
+def _task_runs(upstreams: list[Upstream]) -> list[Any]:
+    return [item.task_run for item, _ in upstreams if not isinstance(item, State)]
+
+
+def _first_bad(upstreams: list[Upstream]) -> str | None:
+    for item, allowed in upstreams:
+        state = item if isinstance(item, State) else item.task_run.state
+        if not state.is_completed() and not (allowed and state.is_failed()):
+            return state.state_details.task_run_id or str(state)
+    return None
+
+
+def _create(
+    flow: Flow[Any, Any],
+    parameters: dict[str, Any],
+    parent: FlowRun | None,
+    upstreams: list[Upstream],
+    waited: list[Upstream],
+) -> FlowRun | State[Any]:
+    """Make and record the flow run, or return the state of one that is not to run.
+
+    Raises:
+        UpstreamTaskError: a run whose value is an argument did not complete.
+    """
+    bad = _first_bad(upstreams)
+    if bad is not None:
+        raise UpstreamTaskError(f"Upstream task run '{bad}' did not reach a 'COMPLETED' state.")
+    if parent is None:
+        return _root(flow, parameters)
+    parent.check_open()
+    definition = f"flow {flow.key}"
+    raw = parameters
+    if parent._memory is not None:
+        found = parent.remembered(definition, len(parent.children), raw)
+        if found is not None:
+            parent.children.append(found)
+            return found.state  # type: ignore[no-any-return]
+    edges = _edges(parameters, upstreams, waited, parent.info.uid)
+    if upstreams:
+        parameters = {n: inputs.replace(v, _value) for n, v in parameters.items()}
+    no, stand_name = parent.submissions.stand_in(flow.name, definition, edges)
+    run = _subflow(flow, parameters, parent, Stand(parent, no, stand_name))
+    parent.remember(definition, len(parent.children), raw, run)
+    parent.children.append(run)
+    line(parent, INFO, f"Created subflow run {run.name!r} for flow {flow.name!r}")
+    blocked = _first_bad(waited)
+    if blocked is not None:
+        state = NotReady(
+            message=f"Upstream task run '{blocked}' did not reach a 'COMPLETED' state."
+        )
+        run.enter(state)
+        return state
+    return run
+
+
+def _value(item: Any) -> Any:
+    state: State[Any] = item if isinstance(item, State) else item.task_run.state
+    return state.value(raise_on_failure=False)
+
+
+def _edges(
+    parameters: dict[str, Any], upstreams: list[Upstream], waited: list[Upstream], uid: str
+) -> tuple[tuple[str, str | None, int], ...] | None:
+    if not upstreams and not waited:
+        return None
+    edges: dict[tuple[str, str | None, int], None] = {}
+    by_name = {name: inputs.find(value) for name, value in parameters.items()}
+    for name, found in {**by_name, "wait_for": waited}.items():
+        for item, _ in found:
+            if inputs.is_future(item):
+                run = item.task_run
+                edges[name, None if run.info.uid == uid else run.info.uid, run.no] = None
+    return tuple(edges) or None
+
+
+def _root(flow: Flow[Any, Any], parameters: dict[str, Any]) -> FlowRun:
+    logging.setup()
+    settings = get_settings()
+    asked = request.take()
+    name = asked.name or slug()
+    info = FlowRunInfo(
+        uid=asked.uid or uuid.uuid4().hex,
+        name=name,
+        flow_name=flow.name,
+        flow_version=flow.version,
+        tags=context.current_tags() | asked.tags,
+        parameters=parameters,
+        created_us=now_us(),
+        log_prints=settings.log_prints if flow.log_prints is None else flow.log_prints,
+        persist_result=(
+            settings.persist_results if flow.persist_result is None else flow.persist_result
+        ),
+        result_serializer=flow.result_serializer or "pickle",
+    )
+    run = FlowRun(flow, info, recorder(), flow.task_runner.duplicate(), parameters)
+    run.name_was_requested = asked.name is not None
+    _record(run, None, asked)
+    engine_line(run, INFO, f"Created flow run {name!r} for flow {flow.name!r}")
+    return run
+
+
+def _subflow(
+    flow: Flow[Any, Any], parameters: dict[str, Any], parent: FlowRun, stand: Stand
+) -> FlowRun:
+    above = parent.info
+    info = FlowRunInfo(
+        uid=uuid.uuid4().hex,
+        name=slug(),
+        flow_name=flow.name,
+        flow_version=flow.version,
+        tags=context.current_tags() | above.tags,
+        parameters=parameters,
+        parent_uid=above.uid,
+        created_us=now_us(),
+        log_prints=above.log_prints if flow.log_prints is None else flow.log_prints,
+        persist_result=above.persist_result if flow.persist_result is None else flow.persist_result,
+        result_serializer=flow.result_serializer or above.result_serializer,
+    )
+    runner = flow.task_runner.duplicate()
+    run = FlowRun(flow, info, parent.recorder, runner, parameters, parent, stand)
+    _record(run, stand, request.RunRequest())
+    return run
+
+
+def _record(run: FlowRun, stand: Stand | None, asked: request.RunRequest) -> None:
+    from flowdeck.previews import params_json
+
+    flow, info = run.flow, run.info
+    facts = {
+        "target": asked.target,
+        "version": info.flow_version,
+        "cwd": os.getcwd(),
+        "argv": sys.argv[:50],
+        "python": sys.version.split()[0],
+    }
+    run.recorder.emit(
+        events.run(
+            info.uid,
+            info.created_us,
+            flow_key=flow.key,
+            flow_name=flow.name,
+            name=info.name,
+            source=flow.source,
+            doc=flow.description,
+            runner=run.runner.name,
+            params=params_json(run.parameters, get_settings().result_preview),
+            tags=json.dumps(sorted(info.tags)) if info.tags else None,
+            parent_uid=info.parent_uid,
+            parent_no=None if stand is None else stand.no,
+            rerun_of=asked.rerun_of,
+            info=json.dumps(facts),
+        )
+    )
+    state = run.state
+    run.recorder.emit(
+        events.state(info.uid, 0, NO_BUCKET, state.code, state.us, None, None, 1, None, None)
+    )

@@ -1,0 +1,55 @@
+"""Interrupting the function of a task run that executes on a thread, and nothing but it.
+
+The exception is injected from another thread and lands at the next bytecode, which may be past
+the function's last line. So it is injected only under a lock while the function is marked as
+executing, and taken back, under the same lock, if it has not landed when the function is left.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from flowdeck.deadlines import _set_async_exc, interrupt_thread
+from flowdeck.exceptions import TaskCancelled
+
+_lock = threading.Lock()
+
+
+class _Executing:
+    """Marks the block in which an interruption may land."""
+
+    __slots__ = ("_before", "_hit", "_run", "_thread")
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        self._thread = 0
+        self._hit = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = self._run.interrupt
+        self._thread = threading.get_ident()
+        self._run.interrupt = self.interrupt
+        if self._run.cancel_requested:
+            # Asked between the last look and now: do not start the function at all.
+            self._thread = 0
+            self._run.interrupt = self._before
+            raise TaskCancelled
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            if self._hit:
+                _set_async_exc(self._thread, None)
+            self._thread = 0
+        self._run.interrupt = self._before
+
+    def interrupt(self) -> None:
+        """Inject the interruption if the function still executes."""
+        with _lock:
+            if self._thread and not self._hit:
+                self._hit = True
+                interrupt_thread(self._thread, TaskCancelled)
+
+
+executing = _Executing

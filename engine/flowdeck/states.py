@@ -1,0 +1,501 @@
+"""States of runs as flows and tasks see them: type, name, message and, other than in the record,
+the data or exception that the run produced."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
+
+from flowdeck import context
+from flowdeck.exceptions import (
+    CancelledRun,
+    CrashedRun,
+    FailedRun,
+    MissingResult,
+    PausedRun,
+    UnfinishedRun,
+)
+from flowdeck_store.events import now_us
+from flowdeck_store.records import at
+from flowdeck_store.states import CODES, DEFAULT_NAMES, FINAL_TYPES, NOT_READY, StateType, bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+R = TypeVar("R")
+
+_BAD = frozenset({StateType.FAILED, StateType.CRASHED, StateType.CANCELLED})
+
+
+class LazyValue:
+    """A value that is not in this process's memory: on disk or on a cluster."""
+
+    __slots__ = ()
+
+    def load(self) -> Any:
+        """Return the value.
+
+        Raises:
+            MissingResult: it is gone.
+        """
+        raise NotImplementedError  # pragma: no cover - the two subclasses define it
+
+
+class Missing(LazyValue):
+    """Stands for a value that was not kept."""
+
+    __slots__ = ()
+
+    def load(self) -> Any:
+        raise MissingResult(
+            "The result was not kept: the task ran with cache_result_in_memory=False and without "
+            "persist_result=True."
+        )
+
+
+@dataclass(slots=True)
+class StateDetails:
+    """Whom a state belongs to and what else is known; ids are strings, times are aware UTC."""
+
+    flow_run_id: str | None = None
+    task_run_id: str | None = None
+    child_flow_run_id: str | None = None
+    scheduled_time: datetime.datetime | None = None
+    cache_key: str | None = None
+    cache_expiration: datetime.datetime | None = None
+    refresh_cache: bool | None = None
+    pause_timeout: datetime.datetime | None = None
+
+
+class State(Generic[R]):
+    """One state of a run. Truthy, hashable, equal by value (identity and time do not count)."""
+
+    __slots__ = ("_details", "_id", "data", "message", "name", "type", "us")
+
+    def __init__(
+        self,
+        type: StateType,
+        name: str | None = None,
+        message: str | None = None,
+        data: Any = None,
+        state_details: StateDetails | None = None,
+    ) -> None:
+        self.type = type
+        self.name = name or DEFAULT_NAMES[CODES[type]]
+        self.message = message
+        self.data = data
+        self.us = now_us()
+        self._details = state_details
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Unique text, made when first asked for."""
+        if self._id is None:
+            self._id = uuid.uuid4().hex
+        return self._id
+
+    @property
+    def timestamp(self) -> datetime.datetime:
+        """When the state was entered, aware UTC."""
+        when = at(self.us)
+        assert when is not None
+        return when
+
+    @property
+    def state_details(self) -> StateDetails:
+        """Ids of the run and further facts."""
+        if self._details is None:
+            self._details = StateDetails()
+        return self._details
+
+    @property
+    def is_from_run(self) -> bool:
+        """Whether a run produced this state (in contrast to a user building it)."""
+        details = self._details
+        return details is not None and (
+            details.flow_run_id is not None or details.task_run_id is not None
+        )
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    def is_scheduled(self) -> bool:
+        return self.type is StateType.SCHEDULED
+
+    def is_pending(self) -> bool:
+        return self.type is StateType.PENDING
+
+    def is_running(self) -> bool:
+        return self.type is StateType.RUNNING
+
+    def is_completed(self) -> bool:
+        return self.type is StateType.COMPLETED
+
+    def is_failed(self) -> bool:
+        return self.type is StateType.FAILED
+
+    def is_crashed(self) -> bool:
+        return self.type is StateType.CRASHED
+
+    def is_cancelled(self) -> bool:
+        return self.type is StateType.CANCELLED
+
+    def is_cancelling(self) -> bool:
+        return self.type is StateType.CANCELLING
+
+    def is_paused(self) -> bool:
+        return self.type is StateType.PAUSED
+
+    def is_final(self) -> bool:
+        return self.type in FINAL_TYPES
+
+    @property
+    def code(self) -> int:
+        """The type's code in the record."""
+        return CODES[self.type]
+
+    @property
+    def stored_name(self) -> str | None:
+        """The name if it is not the type's default (what the record keeps)."""
+        return None if self.name == DEFAULT_NAMES[CODES[self.type]] else self.name
+
+    @property
+    def bucket(self) -> int:
+        """How a task run in this state is counted, see :mod:`flowdeck_store.states`."""
+        return bucket(CODES[self.type], self.stored_name)
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether nothing follows by itself: final, or ``NotReady``."""
+        return self.type in FINAL_TYPES or (
+            self.type is StateType.PENDING and self.name == NOT_READY
+        )
+
+    # -- what it holds ------------------------------------------------------------------------
+
+    def result(self, raise_on_failure: bool = True, fetch: bool | None = None) -> Any:
+        """Return the run's value, or raise its exception.
+
+        Called from async code (an async flow or task, or any thread with a running event loop
+        outside of runs) it returns an awaitable of the same.
+
+        Args:
+            raise_on_failure: ``False`` returns the exception of a bad state instead.
+            fetch: accepted for compatibility, without effect.
+
+        Raises:
+            UnfinishedRun: the state is not final.
+            PausedRun: the run is paused.
+            MissingResult: the value was not kept.
+        """
+        if context.in_async_code():
+            return _awaitable(self, raise_on_failure)
+        return self.value(raise_on_failure)
+
+    def value(self, raise_on_failure: bool = True) -> Any:
+        """As :meth:`result`, a plain value in async code too."""
+        if self.type is StateType.PAUSED:
+            raise PausedRun("Run is paused, its result is not available.")
+        if self.type not in FINAL_TYPES:
+            raise UnfinishedRun(f"Run is in {self.type.value} state, its result is not available.")
+        if self.type in _BAD:
+            if raise_on_failure:
+                raise exception_of(self)
+            return self.data if not isinstance(self.data, LazyValue) else self.data.load()
+        data = self.data
+        return data.load() if isinstance(data, LazyValue) else data
+
+    # -- dunder -------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        parts = []
+        if self.message:
+            parts.append(repr(self.message))
+        if self.name.lower() != self.type.value.lower():
+            parts.append(f"type={self.type.value}")
+        return f"{self.name}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        from flowdeck.previews import safe_repr
+
+        data = "<not loaded>" if isinstance(self.data, LazyValue) else safe_repr(self.data)
+        return f"{self.name}(message={self.message!r}, type={self.type.value}, result={data})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
+        if (self.type, self.name, self.message) != (other.type, other.name, other.message):
+            return False
+        return self.data is other.data or bool(self.data == other.data)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.name, self.message))
+
+
+async def _awaitable(state: State[Any], raise_on_failure: bool) -> Any:
+    return state.value(raise_on_failure)
+
+
+# -- constructors -----------------------------------------------------------------------------
+
+
+def _make(
+    type_: StateType,
+    default_name: str | None,
+    message: str | None,
+    data: Any,
+    name: str | None,
+    state_details: StateDetails | None,
+) -> State[Any]:
+    return State(type_, name or default_name, message, data, state_details)
+
+
+def Scheduled(
+    scheduled_time: datetime.datetime | None = None,
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """To run at ``scheduled_time`` (aware; now if not given)."""
+    details = state_details or StateDetails()
+    details.scheduled_time = scheduled_time or datetime.datetime.now(datetime.UTC)
+    return _make(StateType.SCHEDULED, None, message, data, name, details)
+
+
+def AwaitingRetry(
+    scheduled_time: datetime.datetime | None = None,
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Failed, to run again at ``scheduled_time``."""
+    return Scheduled(
+        scheduled_time,
+        message=message,
+        data=data,
+        name=name or "AwaitingRetry",
+        state_details=state_details,
+    )
+
+
+def Pending(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Exists, has not started."""
+    return _make(StateType.PENDING, None, message, data, name, state_details)
+
+
+def NotReady(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Will not start: an upstream run did not complete."""
+    return _make(StateType.PENDING, NOT_READY, message, data, name, state_details)
+
+
+def Running(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """The function is being executed."""
+    return _make(StateType.RUNNING, None, message, data, name, state_details)
+
+
+def Retrying(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """The function is being executed again."""
+    return _make(StateType.RUNNING, "Retrying", message, data, name, state_details)
+
+
+def Completed(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Ended well."""
+    return _make(StateType.COMPLETED, None, message, data, name, state_details)
+
+
+def Failed(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Ended by an exception of the user's code, or by its decision."""
+    return _make(StateType.FAILED, None, message, data, name, state_details)
+
+
+def Crashed(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Ended by something other than the user's code."""
+    return _make(StateType.CRASHED, None, message, data, name, state_details)
+
+
+def Cancelling(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Asked to stop, not stopped yet."""
+    return _make(StateType.CANCELLING, None, message, data, name, state_details)
+
+
+def Cancelled(
+    *,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Ended because somebody asked for it."""
+    return _make(StateType.CANCELLED, None, message, data, name, state_details)
+
+
+def Paused(
+    *,
+    timeout_seconds: float | None = None,
+    message: str | None = None,
+    data: Any = None,
+    name: str | None = None,
+    state_details: StateDetails | None = None,
+) -> State[Any]:
+    """Waits for somebody; ``timeout_seconds`` from now it is no longer worth waiting."""
+    details = state_details or StateDetails()
+    if timeout_seconds is not None:
+        now = datetime.datetime.now(datetime.UTC)
+        details.pause_timeout = now + datetime.timedelta(seconds=timeout_seconds)
+    return _make(StateType.PAUSED, None, message, data, name, details)
+
+
+# -- exceptions of bad states -------------------------------------------------------------------
+
+_WRAPPERS: dict[StateType, tuple[type[Exception], str]] = {
+    StateType.FAILED: (FailedRun, "Run failed."),
+    StateType.CRASHED: (CrashedRun, "Run crashed."),
+    StateType.CANCELLED: (CancelledRun, "Run cancelled."),
+}
+
+
+def exception_of(state: State[Any]) -> BaseException:
+    """Return the exception that a failed, crashed or cancelled state stands for.
+
+    Raises:
+        ValueError: the state is not a bad one, or a collection of states without a bad one.
+    """
+    if state.type not in _BAD:
+        raise ValueError(f"Expected failed or crashed state got {state!r}.")
+    wrapper, default = _WRAPPERS[state.type]
+    data = state.data.load() if isinstance(state.data, LazyValue) else state.data
+    if isinstance(data, BaseException):
+        return data
+    if data is None:
+        return wrapper(state.message or default)
+    if isinstance(data, str):
+        return wrapper(data)
+    if isinstance(data, State):
+        return exception_of(data)
+    if is_state_iterable(data):
+        for child in data:
+            if child.type in _BAD:
+                return exception_of(child)
+        raise ValueError("Failed state result was an iterable of states but none were failed.")
+    raise TypeError(
+        f"Unexpected result for failed state: {data!r} —— {type(data).__name__} "
+        "cannot be resolved into an exception"
+    )
+
+
+def raise_state_exception(state: State[Any]) -> None:
+    """Raise the exception of a bad state; do nothing for any other."""
+    if state.type in _BAD:
+        raise exception_of(state)
+
+
+# -- groups -------------------------------------------------------------------------------------
+
+
+def is_state(value: object) -> TypeGuard[State[Any]]:
+    """Say whether ``value`` is a state."""
+    return isinstance(value, State)
+
+
+def is_state_iterable(value: object) -> TypeGuard[Iterable[State[Any]]]:
+    """Say whether ``value`` is a non-empty list, tuple or set of states only."""
+    return (
+        isinstance(value, (list, tuple, set))
+        and bool(value)
+        and all(isinstance(item, State) for item in value)
+    )
+
+
+class StateGroup:
+    """Counts over some states."""
+
+    def __init__(self, states: Iterable[State[Any]]) -> None:
+        self.states = list(states)
+        self.type_counts = Counter(state.type for state in self.states)
+        self.total_count = len(self.states)
+        self.cancelled_count = self.type_counts[StateType.CANCELLED]
+        self.final_count = sum(self.type_counts[t] for t in FINAL_TYPES)
+        self.not_final_count = self.total_count - self.final_count
+
+    @property
+    def fail_count(self) -> int:
+        """How many failed or crashed."""
+        return self.type_counts[StateType.FAILED] + self.type_counts[StateType.CRASHED]
+
+    def all_completed(self) -> bool:
+        return self.type_counts[StateType.COMPLETED] == self.total_count
+
+    def any_cancelled(self) -> bool:
+        return self.cancelled_count > 0
+
+    def any_failed(self) -> bool:
+        return self.fail_count > 0
+
+    def any_paused(self) -> bool:
+        return self.type_counts[StateType.PAUSED] > 0
+
+    def all_final(self) -> bool:
+        return self.final_count == self.total_count
+
+    def counts_message(self) -> str:
+        """Return e.g. ``total=4, not_final=2, 'FAILED'=1, 'COMPLETED'=1``."""
+        parts = [f"total={self.total_count}"]
+        if self.not_final_count:
+            parts.append(f"not_final={self.not_final_count}")
+        parts += [f"{t.value!r}={n}" for t, n in self.type_counts.items() if n]
+        return ", ".join(parts)

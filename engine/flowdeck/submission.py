@@ -1,0 +1,350 @@
+"""From a call of a task inside a flow run to a task run that its runner executes."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from flowdeck import context, inputs, scheduler, waiting
+from flowdeck.annotations import Annotation
+from flowdeck.logging import INFO, line
+from flowdeck.runs import TaskRun
+from flowdeck.scheduler import Outcome, Verdict
+from flowdeck.states import NotReady, State
+from flowdeck_store import events
+from flowdeck_store.events import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowdeck.flow_run import FlowRun
+    from flowdeck.tasks import Task
+
+#: Task runs of one flow run: their number has 24 bits in the record.
+MAX_TASK_RUNS = (1 << 24) - 1
+
+Upstream = tuple[Any, bool]
+
+
+class Submissions:
+    """Creates the task runs of one flow run and starts each when its inputs are there."""
+
+    def __init__(self, flow_run: FlowRun) -> None:
+        self._flow_run = flow_run
+        self._numbers = itertools.count(1)
+        self._indexes: dict[str, itertools.count[int]] = {}
+        self._described: set[str] = set()
+        #: Those whose states count for the flow's final state, in order.
+        self.counted: list[TaskRun] = []
+        #: Those that have not ended (also the ones that do not count).
+        self.open: set[TaskRun] = set()
+
+    def next_attempt(self) -> None:
+        """Count calls anew; numbers go on."""
+        self._indexes.clear()
+        self.counted = []
+
+    # -- creating -------------------------------------------------------------------------------
+
+    def create(
+        self,
+        task: Task[Any, Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[Any] | None,
+        *,
+        direct: bool,
+        map_index: int | None = None,
+        edges: Iterable[tuple[str, Any]] = (),
+    ) -> tuple[TaskRun, list[Upstream]]:
+        """Make and record a task run, or find the completed one of an earlier attempt.
+
+        Args:
+            task: of which.
+            parameters: bound, defaults included.
+            wait_for: further upstreams.
+            direct: called, not submitted.
+            map_index: which child of a ``.map`` it is.
+            edges: (parameter, future or state) to record besides those found in the parameters.
+
+        Returns:
+            The run and its upstreams, each with whether its failure is allowed.
+        """
+        flow_run = self._flow_run
+        flow_run.check_open()
+        index = self._next_index(task.key)
+        inputs.materialise(parameters)
+        reused = flow_run.remembered(task.key, index, parameters)
+        if reused is not None:
+            line(reused, INFO, f"Reused: it completed in an earlier attempt ({reused.state})")
+            self.counted.append(reused)
+            return reused, []
+        recorded, upstreams = _upstreams(flow_run.info.uid, parameters, wait_for, edges)
+        no = next(self._numbers)
+        if no > MAX_TASK_RUNS:
+            raise RuntimeError(
+                f"A flow run can have {MAX_TASK_RUNS:,} task runs; put the work into subflows."
+            )
+        tags = task.tags | context.current_tags() | flow_run.info.tags
+        run = TaskRun(
+            task,
+            flow_run.info,
+            flow_run.recorder,
+            no,
+            index,
+            f"{task.name}-{task.short_hash}-{index}",
+            parameters,
+            tags,
+        )
+        run.owner = flow_run
+        run.direct = direct
+        run.context = contextvars.copy_context()
+        if not (direct and context.current_task_run.get() is not None):
+            self.counted.append(run)
+        self.open.add(run)
+        flow_run.remember(task.key, index, parameters, run)
+        self._record(run, map_index, recorded)
+        line(flow_run, INFO, f"Created task run {run.name!r} for task {task.name!r}")
+        return run, upstreams
+
+    def _next_index(self, key: str) -> int:
+        counter = self._indexes.get(key)
+        if counter is None:
+            counter = self._indexes.setdefault(key, itertools.count())
+        return next(counter)
+
+    def _record(self, run: TaskRun, map_index: int | None, edges: Any) -> None:
+        task = run.task
+        if task.definition_key not in self._described:
+            self._described.add(task.definition_key)
+            tags = json.dumps(sorted(task.tags)) if task.tags else None
+            run.emit(
+                events.task_def(task.definition_key, task.name, task.source, tags, task.retries)
+            )
+        run.emit(
+            events.task(
+                run.info.uid, run.no, run.state.us, task.definition_key, run.name, map_index, edges
+            )
+        )
+
+    def stand_in(self, name: str, definition: str, edges: Any) -> tuple[int, str]:
+        """Record a task run that stands for a subflow run; return its number and name."""
+        flow_run = self._flow_run
+        index = self._next_index(definition)
+        no = next(self._numbers)
+        run_name = f"{name}-{index}"
+        if definition not in self._described:
+            self._described.add(definition)
+            flow_run.recorder.emit(events.task_def(definition, name, None, None, 0))
+        uid = flow_run.info.uid
+        flow_run.recorder.emit(events.task(uid, no, now_us(), definition, run_name, None, edges))
+        return no, run_name
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def dispatch(self, run: TaskRun, upstreams: list[Upstream]) -> None:
+        """Hand the run to the runner now, or when its upstreams have ended."""
+        if run.is_final:
+            return
+        if self._admit(run, upstreams):
+            self._flow_run.runner.submit(run)
+
+    def _admit(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
+        """Say whether the run can go to the runner at once; if not, all is arranged."""
+        runner = self._flow_run.runner
+        if upstreams:
+            settled = _first_bad_state(upstreams)
+            if settled is not None:
+                self.block(run, settled)
+                return False
+            tracked = runner.tracks_dependencies and run.task.cache_key_fn is None
+            awaited = [
+                (item.task_run, allowed)
+                for item, allowed in upstreams
+                if not isinstance(item, State) and not (tracked and runner.tracks(item.task_run))
+            ]
+            with waiting.lock:
+                verdict, blocker = scheduler.add(run, awaited)
+            if verdict is Verdict.BLOCKED:
+                assert blocker is not None
+                self.block(run, blocker.uid)
+                return False
+            if verdict is Verdict.WAIT:
+                self._announce(run)
+                return False
+        self._announce(run)
+        return True
+
+    def _announce(self, run: TaskRun) -> None:
+        if self._flow_run.runner.submit_blocks:
+            line(self._flow_run, INFO, f"Executing {run.name!r} immediately...")
+        else:
+            line(self._flow_run, INFO, f"Submitted task run {run.name!r} for execution.")
+
+    def wait_for_direct(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
+        """Block until the upstreams of a called task have ended; say whether it may run."""
+        if run.is_final:
+            return False
+        waiting.wait(_runs_of(upstreams))
+        return self._may_run_here(run, upstreams)
+
+    async def wait_for_direct_async(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
+        """As :meth:`wait_for_direct`, on a loop."""
+        if run.is_final:
+            return False
+        await waiting.wait_async(_runs_of(upstreams))
+        return self._may_run_here(run, upstreams)
+
+    def _may_run_here(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
+        bad = _first_bad_state(
+            [(i if isinstance(i, State) else i.task_run.state, ok) for i, ok in upstreams]
+        )
+        if bad is not None:
+            self.block(run, bad)
+            return False
+        line(self._flow_run, INFO, f"Executing {run.name!r} immediately...")
+        return True
+
+    async def dispatch_async(self, run: TaskRun, upstreams: list[Upstream]) -> None:
+        """As :meth:`dispatch`, for an async task of an async flow."""
+        if not run.is_final and self._admit(run, upstreams):
+            await self._flow_run.runner.submit_async(run)
+
+    def ready(self, run: TaskRun) -> None:
+        """All upstreams of a run that waited have ended: hand it to the runner."""
+        try:
+            self._flow_run.runner.submit(run)
+        except Exception as error:
+            # The runner refused (an argument that cannot be pickled, a runner that is gone): only
+            # this run ends, the thread that ended its upstream must go on.
+            from flowdeck.transitions import crash_message
+
+            self.crash(run, crash_message(error), error)
+
+    def block(self, run: TaskRun, upstream_uid: str) -> None:
+        """End a run that cannot start because of an upstream."""
+        state: State[Any] = NotReady(
+            message=f"Upstream task run '{upstream_uid}' did not reach a 'COMPLETED' state.",
+            state_details=run.details(),
+        )
+        run.enter(state)
+        line(run, INFO, f"Finished in state {state}")
+        self.ended(run)
+
+    def crash(self, run: TaskRun, message: str, error: BaseException | None = None) -> None:
+        """End a run that something other than its function ended."""
+        from flowdeck.states import Crashed
+        from flowdeck.task_run import _record_failure
+
+        if run.is_final:
+            return
+        state = Crashed(message=message, data=error, state_details=run.details())
+        _record_failure(run, state, error)
+        run.enter(state)
+        self.ended(run)
+
+    # -- ending -------------------------------------------------------------------------------------
+
+    def ended(self, run: TaskRun) -> None:
+        """Enter that a run has ended; start or block the runs that waited for it.
+
+        Iterative, because a chain of 20,000 runs may fall in one go.
+        """
+        ended = [run]
+        while ended:
+            run = ended.pop()
+            with waiting.lock:
+                if run.outcome is not Outcome.WAITING:
+                    continue
+                decided = scheduler.finish(run, _outcome_of(run))
+                callbacks, run.callbacks = run.callbacks, None
+                run.context = run.parameters = run.interrupt = None
+            run.owner.submissions.open.discard(run)
+            for callback in callbacks or ():
+                callback(run)
+            for dependent, verdict in decided:
+                submissions = dependent.owner.submissions
+                if verdict is Verdict.READY:
+                    submissions.ready(dependent)
+                    continue
+                state: State[Any] = NotReady(
+                    message=f"Upstream task run '{run.uid}' did not reach a 'COMPLETED' state.",
+                    state_details=dependent.details(),
+                )
+                dependent.enter(state)
+                line(dependent, INFO, f"Finished in state {state}")
+                ended.append(dependent)
+
+
+def _outcome_of(run: TaskRun) -> Outcome:
+    state = run.state
+    if state.is_completed():
+        return Outcome.OK
+    return Outcome.FAILED if state.is_failed() else Outcome.BLOCKING
+
+
+def _upstreams(
+    uid: str,
+    parameters: dict[str, Any],
+    wait_for: Iterable[Any] | None,
+    extra: Iterable[tuple[str, Any]],
+) -> tuple[tuple[tuple[str, str | None, int], ...] | None, list[Upstream]]:
+    """Find futures and states in the arguments: the edges to record, and whom to wait for."""
+    upstreams: list[Upstream] = []
+    edges: dict[tuple[str, str | None, int], None] = {}
+    for name, item in extra:
+        _add(uid, name, [(item, True)], [], edges)
+    if inputs.needs_look(parameters):
+        for name, value in parameters.items():
+            if type(value) not in inputs.ATOMIC:
+                _add(uid, name, inputs.find(value), upstreams, edges)
+    if wait_for is not None:
+        _check_wait_for(wait_for)
+        _add(uid, "wait_for", inputs.find(list(wait_for)), upstreams, edges)
+    return (tuple(edges) or None), upstreams
+
+
+def _check_wait_for(wait_for: Any) -> None:
+    if inputs.is_future(wait_for) or isinstance(wait_for, (State, str)):
+        raise TypeError(
+            f"wait_for takes a list of futures, got {type(wait_for).__name__}: write "
+            "wait_for=[future], also for one."
+        )
+    if isinstance(wait_for, Annotation):
+        raise TypeError("Put the annotation around each future: wait_for=[allow_failure(future)].")
+
+
+def _add(
+    uid: str,
+    name: str,
+    found: list[Upstream],
+    upstreams: list[Upstream],
+    edges: dict[tuple[str, str | None, int], None],
+) -> None:
+    upstreams += found
+    for item, _ in found:
+        if isinstance(item, State):
+            task_run_id = item.state_details.task_run_id
+            if task_run_id is None:
+                continue
+            run_uid, _, no = task_run_id.rpartition(".")
+            edges[name, None if run_uid == uid else run_uid, int(no)] = None
+        else:
+            run = item.task_run
+            edges[name, None if run.info.uid == uid else run.info.uid, run.no] = None
+
+
+def _runs_of(upstreams: list[Upstream]) -> list[TaskRun]:
+    return [item.task_run for item, _ in upstreams if not isinstance(item, State)]
+
+
+def _first_bad_state(upstreams: list[Upstream]) -> str | None:
+    """Return what to call the first state among the inputs that must not be started after."""
+    for item, allowed in upstreams:
+        if isinstance(item, State) and not item.is_completed():
+            if allowed and item.is_failed():
+                continue
+            details = item.state_details
+            return details.task_run_id or details.flow_run_id or str(item)
+    return None

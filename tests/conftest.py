@@ -1,0 +1,33 @@
+"""Every test has a home folder of its own, and no test sees the user's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The home folder of this test; recorders that were opened are closed at its end."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("FLOWDECK_HOME", str(folder))
+    monkeypatch.setenv("FLOWDECK_CONFIG", str(tmp_path / "no-config.toml"))
+    from flowdeck import settings
+
+    settings.reload()
+    yield folder
+    from flowdeck import recording
+
+    recording.close_all()
+    settings.reload()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
