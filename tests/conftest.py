@@ -17,7 +17,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The home folder of this test; recorders that were opened are closed at its end."""
     folder = tmp_path / "home"
     monkeypatch.setenv("FLOWDECK_HOME", str(folder))
-    monkeypatch.setenv("FLOWDECK_CONFIG", str(tmp_path / "no-config.toml"))
+    config = tmp_path / "config.toml"
+    config.touch()
+    monkeypatch.setenv("FLOWDECK_CONFIG", str(config))
     from flowdeck import settings
 
     settings.reload()
