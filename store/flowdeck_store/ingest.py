@@ -55,6 +55,7 @@ class Ingester:
         conn: a connection of :func:`flowdeck_store.connection.connect_rw`.
         hold: held around every commit: ``gate.hold``, or nothing if the caller has the gate.
         session_id: the number of the session's row; ``None`` for events of no session.
+        clock: gives the time that is noted as the session's last sign of life.
     """
 
     def __init__(
@@ -62,10 +63,12 @@ class Ingester:
         conn: sqlite3.Connection,
         hold: Callable[[], AbstractContextManager[None]],
         session_id: int | None,
+        clock: Callable[[], int] = ev.now_us,
     ) -> None:
         self.known = KnownIds()
         self.rejected = 0  # events that could not be recorded
         self._conn, self._hold, self._session_id = conn, hold, session_id
+        self._clock = clock
 
     def commit(self, events: Sequence[Event], base: int | None) -> int:
         """Commit the first events, all of them unless they are very large; return how many.
@@ -104,7 +107,7 @@ class Ingester:
             "sess": self._session_id,
             "base": base,
             "n": 0 if base is None else n,
-            "us": ev.now_us(),
+            "us": self._clock(),
             **sections,
         }
         row = [values.get(name) for name in INGEST_COLUMNS]

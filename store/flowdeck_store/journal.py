@@ -13,13 +13,13 @@ import itertools
 import marshal
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_store import segment as seg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from flowdeck_store.events import Event
 

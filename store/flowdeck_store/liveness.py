@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_store import crash, identity
@@ -38,7 +39,8 @@ def is_alive(home: Path, session_uid: str) -> bool:
     On this machine the kernel knows; of another machine only the heartbeat is known.
     """
     paths = StorePaths(home)
-    return Recovery(paths).is_held(session_uid) or session_uid in _lively_elsewhere(paths)
+    recovery = Recovery(paths)
+    return recovery.is_held(session_uid) or session_uid in _look(paths, recovery).elsewhere
 
 
 def recover(home: Path, stop: Callable[[], bool] = lambda: False) -> list[Recovered]:
@@ -58,14 +60,14 @@ def recover(home: Path, stop: Callable[[], bool] = lambda: False) -> list[Recove
     done: list[Recovered] = []
     try:
         recovery = Recovery(paths, stop)
-        if not (_dead_sessions(paths, recovery) or _dead_launches(paths)):
+        if not _look(paths, recovery).is_bad:
             return done
         with gate_of(paths.locks / "recovery").hold(WAIT_S):
-            for uid in sorted(_dead_sessions(paths, recovery)):
+            for uid in sorted(_look(paths, recovery).dead):
                 recovered = recovery.session(uid)
                 if recovered is not None:
                     done.append(recovered)
-            _end_launches(paths)
+            _end_launches(paths, _look(paths, recovery).launches)
     except Stopped:
         pass
     except (StoreBusy, sqlite3.Error, OSError) as error:
@@ -74,30 +76,45 @@ def recover(home: Path, stop: Callable[[], bool] = lambda: False) -> list[Recove
     return done
 
 
-def _dead_sessions(paths: StorePaths, recovery: Recovery) -> set[str]:
-    """Return the uids of sessions to recover."""
-    open_ones = {uid for uid, _, _, _ in _rows(paths, _OPEN_SESSIONS) if not recovery.is_held(uid)}
-    return (open_ones | recovery.left_behind()) - _lively_elsewhere(paths)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at a store shows."""
+
+    dead: set[str]  # sessions to recover
+    elsewhere: set[str]  # sessions of other machines that gave a sign of life lately
+    launches: list[tuple[crash.OpenRun, str, int]]  # died before adoption; what to say; since when
+
+    @property
+    def is_bad(self) -> bool:
+        return bool(self.dead or self.launches)
 
 
-def _lively_elsewhere(paths: StorePaths) -> set[str]:
-    """Return the uids of other machines' sessions that gave a sign of life lately."""
+def _look(paths: StorePaths, recovery: Recovery) -> _Look:
+    sessions: list[tuple[Any, ...]] = []
+    launched: list[tuple[Any, ...]] = []
+    conn = connect_ro(paths)
+    if conn is not None:
+        with closing(conn):
+            sessions = conn.execute(_OPEN_SESSIONS).fetchall()
+            launched = conn.execute(_LAUNCHED).fetchall()
     since = (time.time() - STALE_S) * 1e6
-    return {
+    elsewhere = {
         uid
-        for uid, boot_id, host, beat_us in _rows(paths, _OPEN_SESSIONS)
+        for uid, boot_id, host, beat_us in sessions
         if beat_us >= since and not identity.is_here(boot_id, host)
     }
+    dead = {uid for uid, _, _, _ in sessions if not recovery.is_held(uid)}
+    return _Look((dead | recovery.left_behind()) - elsewhere, elsewhere, _dead_launches(launched))
 
 
-def _dead_launches(paths: StorePaths) -> list[tuple[crash.OpenRun, str, int]]:
-    """Return launched runs whose process died before it took them over, and what to say."""
+def _dead_launches(launched: list[tuple[Any, ...]]) -> list[tuple[crash.OpenRun, str, int]]:
+    """Return launched runs whose process died before it took them over."""
     found = []
-    here = identity.host_name()
-    for number, state, pid, start, host, us in _rows(paths, _LAUNCHED):
+    here, late = identity.host_name(), (time.time() - LAUNCH_S) * 1e6
+    for number, state, pid, start, host, us in launched:
         run = crash.OpenRun(number, state)
         if pid is None:
-            if us < (time.time() - LAUNCH_S) * 1e6:
+            if us < late:
                 found.append((run, "Whoever launched this run ended before starting it.", us))
         elif host == here and not identity.process_runs(pid, start):
             message = f"The process of this run (pid {pid} on {host}) ended before it reported."
@@ -105,20 +122,11 @@ def _dead_launches(paths: StorePaths) -> list[tuple[crash.OpenRun, str, int]]:
     return found
 
 
-def _end_launches(paths: StorePaths) -> None:
-    dead = _dead_launches(paths)
-    if not dead:
+def _end_launches(paths: StorePaths, launches: list[tuple[crash.OpenRun, str, int]]) -> None:
+    if not launches:
         return
+    query = "SELECT 1 FROM flow_runs WHERE id=? AND session_id IS NULL AND ended_us IS NULL"
     with closing(connect_rw(paths)) as conn, transaction(conn, paths, WAIT_S):
-        for run, message, us in dead:
-            query = "SELECT 1 FROM flow_runs WHERE id=? AND session_id IS NULL"
+        for run, message, us in launches:
             if conn.execute(query, (run.id,)).fetchall():
                 crash.end_runs(conn, [run], message, us)
-
-
-def _rows(paths: StorePaths, query: str) -> list[tuple[Any, ...]]:
-    conn = connect_ro(paths)
-    if conn is None:
-        return []
-    with closing(conn):
-        return conn.execute(query).fetchall()

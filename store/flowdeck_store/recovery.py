@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowdeck_store import crash, fallback, journal, marks
 from flowdeck_store.connection import WAIT_S, connect_rw
+from flowdeck_store.events import FIELDS
 from flowdeck_store.gate import gate_of
 from flowdeck_store.identity import Identity
 from flowdeck_store.ingest import Ingester
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from flowdeck_store.paths import StorePaths
 
 _BATCH: Final = 3_000
-_SESSION: Final = (
-    "SELECT id,pid,host,applied,beat_us,ended_us IS NOT NULL FROM sessions WHERE uid=?"
-)
+_SESSION: Final = "SELECT id,pid,host,applied,ended_us IS NOT NULL FROM sessions WHERE uid=?"
 _ADD_SESSION: Final = (
     "INSERT INTO sessions(uid,host,boot_id,pid,pid_start,started_us,beat_us,version,applied) "
     "VALUES(?,?,?,?,?,?,?,?,?)"
 )
+_US: Final = {kind: names.index("us") for kind, names in FIELDS.items() if "us" in names}
 _OPEN_RUNS: Final = "SELECT id,state FROM flow_runs WHERE session_id=? AND ended_us IS NULL"
 
 
@@ -60,7 +60,6 @@ class _Session:
     pid: int
     host: str
     applied: int
-    beat_us: int
     ended: bool
 
 
@@ -120,18 +119,26 @@ class Recovery:
         replayed = self._replay(conn, session, left)
         if session.ended and not replayed:
             return None  # it ended by itself, and only its files were left
+        return self._end(conn, uid, session, replayed)
+
+    def _end(
+        self, conn: sqlite3.Connection, uid: str, session: _Session, replayed: int
+    ) -> Recovered:
+        """End the session and its runs at its last sign of life."""
         with transaction(conn, self._paths, WAIT_S):
+            query = "SELECT beat_us FROM sessions WHERE id=?"
+            ((beat_us,),) = conn.execute(query, (session.id,)).fetchall()
             rows = conn.execute(_OPEN_RUNS, (session.id,)).fetchall()
             runs = [crash.OpenRun(*row) for row in rows]
             message = (
                 f"The process of this run (pid {session.pid} on {session.host}) ended without a "
                 "word: killed, or the machine went down."
             )
-            tasks = crash.end_runs(conn, runs, message, session.beat_us)
+            tasks = crash.end_runs(conn, runs, message, beat_us)
             conn.execute("DELETE FROM slots WHERE session_id=?", (session.id,))
             conn.execute(
                 "UPDATE sessions SET ended_us=coalesce(ended_us,?),how=coalesce(how,?) WHERE id=?",
-                (session.beat_us, "crashed", session.id),
+                (beat_us, "crashed", session.id),
             )
         return Recovered(
             uid, session.pid, session.host, replayed, tuple(run.id for run in runs), tasks
@@ -154,9 +161,12 @@ class Recovery:
     def _replay(self, conn: sqlite3.Connection, session: _Session, left: list[journal.Left]) -> int:
         """Commit the records that the store does not have; return how many."""
         gate = gate_of(self._paths.gate)
-        ingester = Ingester(conn, lambda: gate.hold(WAIT_S), session.id)
-        applied = session.applied
         batch: list[Event] = []
+        # Replaying is no sign of life of the dead: the newest event is.
+        ingester = Ingester(
+            conn, lambda: gate.hold(WAIT_S), session.id, lambda: max(map(_time_of, batch))
+        )
+        applied = session.applied
         for number, event in _records(left):
             if number < applied + len(batch):
                 continue
@@ -185,6 +195,11 @@ def _records(left: list[journal.Left]) -> Iterator[tuple[int, Event]]:
             except (ValueError, EOFError, TypeError):
                 event = ()  # it keeps its number, and is counted as rejected
             yield number, event
+
+
+def _time_of(event: Event) -> int:
+    us = event[_US[event[0]]] if event and event[0] in _US else 0
+    return us if isinstance(us, int) else 0
 
 
 def _uids(folders: list[Path], uid_of: Callable[[str], str | None]) -> set[str]:
