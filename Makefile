@@ -1,0 +1,74 @@
+# Two commands matter: `make demo` shows the product, `make test` checks it.
+# Both install what they need into .venv, once; nothing outside this folder is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.ready-to-run
+TEST_READY := $(VENV)/.ready-to-test
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
+SOURCES := engine store app tests examples docs benchmarks
+DEMO_HOME := $(CURDIR)/.demo
+DEMO := FLOWDECK_HOME="$(DEMO_HOME)" FLOWDECK_CONFIG="$(CURDIR)/examples/demo.toml" $(BIN)/flowdeck
+
+.PHONY: help demo test check format docs-screens bench pins clean
+
+help:
+	@echo "make demo          install, run the census example, show what was recorded"
+	@echo "make test          install, check the code, run every test"
+	@echo "make check         ruff, mypy --strict, import direction"
+	@echo "make format        let ruff put the code in shape"
+	@echo "make bench         engine time per task and events per second, with the budgets"
+	@echo "make docs-screens  draw the pictures in docs/images again"
+	@echo "make pins          write the installed versions to constraints.txt"
+	@echo "make clean         remove what these commands made"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "flowdeck needs Python 3.11 or newer; $(PYTHON) is older or missing." \
+	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@echo "Creating $(VENV) ..."
+	@# Some systems ship a Python whose venv cannot bring pip along; then its own pip does.
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+
+$(RUN_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing flowdeck into $(VENV) ..."
+	@$(INSTALL) -e .
+	@touch $@
+
+$(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing flowdeck with Dask, Ray and the development tools into $(VENV) ..."
+	@$(INSTALL) -e '.[all,dev]'
+	@touch $(RUN_READY) $@
+
+demo: $(RUN_READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" FLOWDECK_HOME="$(DEMO_HOME)" sh examples/demo.sh
+
+check: $(TEST_READY)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q --no-header tests/test_repository.py -k "import"
+
+test: check
+	$(BIN)/python -m pytest
+
+format: $(TEST_READY)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(TEST_READY)
+	$(BIN)/python benchmarks/overhead.py
+
+docs-screens: $(TEST_READY)
+	$(BIN)/python docs/screens.py
+
+pins: $(TEST_READY)
+	$(BIN)/python -m pip list --format=freeze --exclude-editable \
+	  --exclude pip --exclude setuptools --exclude wheel > constraints.txt
+
+clean:
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
