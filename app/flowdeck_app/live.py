@@ -14,10 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from flowdeck_store.feed import Feed
 from textual.message import Message
 
 from flowdeck_store.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
+from flowdeck_store.feed import Feed
 from flowdeck_store.paths import StorePaths
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class StoreHealth:
         """Return what the breadcrumb says: ``live``, ``stale 12s``."""
         if self.health is Health.STALE:
             return f"stale {max(0, int(now - self.since))}s"
-        return self.health.value
+        return str(self.health.value)
 
 
 class StoreChanged(Message):

@@ -1,0 +1,397 @@
+"""The terminal app: modes, screens, the live record, and the services that screens use."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import work
+from textual.app import App
+
+from flowdeck_app import clipboard, editor, keys, theme
+from flowdeck_app.access import StoreAccess
+from flowdeck_app.actions import bindings
+from flowdeck_app.glyphs import symbols
+from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth
+from flowdeck_app.palette import Palette
+from flowdeck_app.screens.base import FlowdeckScreen
+from flowdeck_app.screens.confirm import ConfirmScreen
+from flowdeck_app.screens.help import HelpScreen, help_title
+from flowdeck_app.screens.message import MessageScreen
+from flowdeck_app.ui_state import UiState
+from flowdeck_app.views.look import Look
+from flowdeck_app.views.text import clean
+from flowdeck_app.views.times import TimeMode
+from flowdeck_app.widgets.guard import may
+from flowdeck_app.widgets.line_view import LineView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+    from textual.binding import BindingType
+    from textual.screen import Screen
+
+#: Screens by name: module and class. Imported when first shown.
+SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
+    "home": ("flowdeck_app.screens.home", "HomeScreen"),
+    "runs": ("flowdeck_app.screens.runs", "RunsScreen"),
+    "run": ("flowdeck_app.screens.run", "RunScreen"),
+    "task": ("flowdeck_app.screens.task", "TaskScreen"),
+    "launch": ("flowdeck_app.screens.launch", "LaunchScreen"),
+}
+#: Seconds between two looks at the clock (stale store, remembered state).
+_CLOCK: Final = 1.0
+#: Seconds in which the same toast is not shown again.
+_SAME_TOAST: Final = 3.0
+
+
+class FlowdeckApp(App[int], inherit_bindings=False):
+    """The app over one home folder.
+
+    Args:
+        home: flowdeck's home folder; the store in it may not exist yet.
+        ascii_only: draw with ASCII signs only.
+        clock: the time now in microseconds since the epoch; tests replace it.
+        zone: time zone of shown times; ``None``: the computer's.
+        folder: where the app was started (project settings, flows).
+        remember: read and write the remembered state.
+        watch: run the thread that watches the store.
+    """
+
+    TITLE = "flowdeck"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-narrow"),
+        (80, "-normal"),
+        (120, "-wide"),
+        (180, "-very-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-short"),
+        (24, "-medium"),
+        (45, "-tall"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("go.home", "go.runs", "app.*")]
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        ascii_only: bool = False,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        zone: tzinfo | None = None,
+        folder: Path | None = None,
+        remember: bool = True,
+        watch: bool = True,
+    ) -> None:
+        no_color = os.environ.get("NO_COLOR")
+        super().__init__()
+        if no_color is not None:  # Textual takes it away; what we start should see it
+            os.environ["NO_COLOR"] = no_color
+        self.home, self.folder = home, folder if folder is not None else Path.cwd()
+        self.symbols = symbols(ascii_only)
+        self.set_class(ascii_only, "-ascii")
+        self.clock, self.zone = clock, zone
+        self.state = UiState.load(home) if remember else UiState()
+        self.times = _time_mode(self.state.get("times", default=""))
+        self.access = StoreAccess(home)
+        self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
+        self.store_version = 0
+        self._toasts: dict[str, float] = {}
+        for known in theme.THEMES:
+            self.register_theme(known)
+        wanted = self.state.get("theme", default=theme.DARK)
+        self.theme = wanted if wanted in self.available_themes else theme.DARK
+        for name in ("home", "runs"):
+            if screen_exists(name):
+                self.add_mode(name, lambda name=name: screen_class(name)())  # type: ignore[misc]
+
+    # -- what things look like -------------------------------------------------------------
+
+    @property
+    def look(self) -> Look:
+        """Clock, signs, zone and time mode of this moment."""
+        return Look(self.clock(), self.symbols, self.zone, self.times)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the colours of states."""
+        return theme.variables_for(self.current_theme)
+
+    def set_theme(self, name: str) -> None:
+        """Show another theme and remember it."""
+        self.theme = name
+        self.state.put("theme", value=name)
+
+    def set_times(self, mode: TimeMode) -> None:
+        """Show times another way and remember it."""
+        self.times = mode
+        self.state.put("times", value=mode.value)
+        self.screen.refresh(layout=True)
+        for view in self.screen.query(LineView):
+            view.redraw()
+
+    # -- life ------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Read the keymap, start watching, show the first screen."""
+        found = keys.resolve(keys.read_settings(self.home, self.folder))
+        self.set_keymap(found.keys)
+        for problem in found.problems:
+            self.say(problem, "warning")
+        if self.live is not None:
+            self.live.start()
+        self.set_interval(_CLOCK, self._tick)
+        first = self.state.get("mode", default="home")
+        self.show_mode(first if first in self._modes else "home")
+
+    async def on_unmount(self) -> None:
+        """Stop the threads and write what is to be remembered."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+        self.access.close()
+        self.state.save()
+
+    def _tick(self) -> None:
+        if self.live is not None:
+            self.live.check_stale()
+            if self.live.store.health is Health.STALE:
+                self._show_health(self.live.store)
+        if self.state.dirty:
+            self._save_state()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="state")
+    def _save_state(self) -> None:
+        self.state.save()
+
+    # -- the record ------------------------------------------------------------------------
+
+    @property
+    def store_health(self) -> StoreHealth:
+        """How the record answers."""
+        return self.live.store if self.live is not None else StoreHealth(Health.LIVE)
+
+    def on_store_changed(self, message: StoreChanged) -> None:
+        """Pass news on to the visible screens; hidden ones catch up when they appear."""
+        self.store_version += 1
+        for screen in self.visible_screens():
+            screen.hear(message)
+
+    def on_health_changed(self, message: HealthChanged) -> None:
+        """Show how the record answers; say it in full when it cannot be read."""
+        self._show_health(message.store)
+        if message.store.health in {Health.CORRUPT, Health.NEWER}:
+            self.show_message("The record cannot be read", message.store.message, error=True)
+
+    def _show_health(self, store: StoreHealth) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, FlowdeckScreen):
+                screen.show_health(store)
+
+    def visible_screens(self) -> list[FlowdeckScreen]:
+        """Return the top full screen, also when a dialog lies over it."""
+        full = [screen for screen in self.screen_stack if isinstance(screen, FlowdeckScreen)]
+        return full[-1:]
+
+    def watch_closely(self, live: bool) -> None:
+        """Say whether what is visible goes on: news then comes within a tenth of a second."""
+        if self.live is not None:
+            self.live.set_eager(live)
+
+    def expect_change(self) -> None:
+        """Look for news now (a screen has just launched or cancelled something)."""
+        if self.live is not None:
+            self.live.kick()
+
+    # -- going places ----------------------------------------------------------------------
+
+    def show_mode(self, name: str) -> None:
+        """Show Home or Runs, where they were left."""
+        if name in self._modes:
+            self.switch_mode(name)
+            self.state.put("mode", value=name)
+
+    def open_run(self, run_id: int) -> None:
+        """Push the screen of a flow run."""
+        self._push("run", run_id)
+
+    def open_task(self, run_id: int, no: int) -> None:
+        """Push the screen of a task run."""
+        self._push("task", run_id, no)
+
+    def open_launch(self, flow: str | None = None, **given: Any) -> None:
+        """Open the launch dialog; the arguments are those of ``LaunchScreen``."""
+        self._push("launch", flow, **given)
+
+    def _push(self, name: str, *args: object, **given: object) -> None:
+        if screen_exists(name):
+            self.push_screen(screen_class(name)(*args, **given))
+
+    def back_to(self, levels: int) -> None:
+        """Leave ``levels`` screens of the present mode; the first one stays."""
+        for _ in range(min(levels, len(self.screen_stack) - 1)):
+            self.pop_screen()
+
+    # -- services --------------------------------------------------------------------------
+
+    def say(self, text: str, severity: str = "information", *, seconds: float = 4) -> None:
+        """Show one line for a moment; the same line is not shown twice in a row."""
+        text = clean(text, 300)
+        now = time.monotonic()
+        if now - self._toasts.get(text, float("-inf")) < _SAME_TOAST:
+            return
+        self._toasts = {text: now}
+        self.notify(text, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
+
+    def show_message(self, title: str, text: str, *, error: bool = False) -> None:
+        """Show a text of any length in a dialog that can be copied from."""
+        self.push_screen(MessageScreen(title, text, error=error))
+
+    def show_error(self, title: str, error: BaseException) -> None:
+        """Show an error: its message for our own, the type as well for others."""
+        from flowdeck_store.errors import StoreError
+
+        text = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+        self.show_message(title, text, error=True)
+
+    def confirm(
+        self, question: str, act: Callable[[], object], *, detail: str = "", yes: str = "Yes",
+        danger: bool = False,
+    ) -> None:  # fmt: skip
+        """Ask, and call ``act`` if the answer is yes."""
+        screen = ConfirmScreen(question, detail, yes=yes, danger=danger)
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                act()
+
+        self.push_screen(screen, answered)
+
+    def copy(self, text: str, what: str = "") -> None:
+        """Copy a text to the clipboard and say so."""
+        self._copy(text, what or f"{len(text)} characters")
+
+    @work(group="copy", exit_on_error=False)
+    async def _copy(self, text: str, what: str) -> None:
+        self._clipboard = text
+        sequence = clipboard.osc52(text, os.environ)
+        if sequence is not None and self._driver is not None:
+            self._driver.write(sequence)
+        tool = None if self.is_headless else clipboard.native_tool(os.environ)
+        done = tool is not None and await asyncio.to_thread(clipboard.give_to_tool, text, tool)
+        if sequence is None and not done:
+            self.say("Too long for this terminal's clipboard: use P (pager) or J (export)")
+        else:
+            self.say(f"Copied {what}")
+
+    def edit(self, file: str, line: int = 1) -> None:
+        """Open a file in the user's editor at a line."""
+        command = editor.editor_command(file, line, template=str(self.state.get("editor") or ""))
+        if command is None:
+            self.copy(f"{file}:{line}", "the place; set $EDITOR to open it")
+            return
+        editor.start(self, command)
+
+    def page(self, text: str) -> None:
+        """Show a text in the user's pager."""
+        editor.page(self, text)
+
+    # -- actions ---------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Ask the guards of the action registry; hide the way to where one is."""
+        if action in {"go_home", "go_runs"}:
+            name = action.removeprefix("go_")
+            return name in self._modes and name != self.current_mode
+        return may(self, action)
+
+    def action_go_home(self) -> None:
+        """Show Home."""
+        self.show_mode("home")
+
+    def action_go_runs(self) -> None:
+        """Show the history of runs."""
+        self.show_mode("runs")
+
+    def action_app_palette(self) -> None:
+        """Open the command palette."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
+
+    def action_app_help(self) -> None:
+        """Open the help of this screen."""
+        self.push_screen(HelpScreen(self.screen.active_bindings, help_title(self.screen)))
+
+    def action_app_copy_selection(self) -> None:
+        """Copy the selected text, or say how to quit."""
+        views = [view for view in self.screen.selections if isinstance(view, LineView)]
+        if views:
+            self._copy_selected(views[0])
+        elif text := self.screen.get_selected_text():
+            self.copy(text)
+        else:
+            self.say("Nothing is selected. q quits; runs go on.")
+
+    @work(group="copy", exit_on_error=False)
+    async def _copy_selected(self, view: LineView[Any]) -> None:
+        text = await view.selected_text()
+        lines = text.count("\n") + 1
+        self.copy(text, f"{lines} lines" if lines > 1 else "")
+
+    async def action_app_quit(self) -> None:
+        """Leave; runs go on."""
+        self.exit(0)
+
+
+def _time_mode(name: str) -> TimeMode:
+    return TimeMode(name) if name in {mode.value for mode in TimeMode} else TimeMode.RELATIVE
+
+
+def screen_exists(name: str) -> bool:
+    """Say whether a screen is part of this installation."""
+    return importlib.util.find_spec(SCREEN_CLASSES[name][0]) is not None
+
+
+def screen_class(name: str) -> Callable[..., Screen[Any]]:
+    """Import a screen's class."""
+    module, attribute = SCREEN_CLASSES[name]
+    found: Callable[..., Screen[Any]] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def run_app(
+    home: Path,
+    *,
+    ascii_only: bool = False,
+    animation: bool = True,
+    folder: Path | None = None,
+    open_run: int | None = None,
+) -> int:
+    """Run the app until the user leaves.
+
+    Args:
+        home: flowdeck's home folder.
+        ascii_only: draw with ASCII signs only.
+        animation: allow the few moving cells there are.
+        folder: where to look for flows and project settings; default: the working folder.
+        open_run: number of a run to open at once.
+
+    Returns:
+        The exit code.
+    """
+    app = FlowdeckApp(home, ascii_only=ascii_only, folder=folder)
+    if not animation:
+        app.animation_level = "none"
+    if open_run is not None:
+        app.call_later(app.open_run, open_run)
+    app.run()
+    return app.return_code or 0

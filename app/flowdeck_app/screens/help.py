@@ -1,0 +1,161 @@
+"""Every key of the screen it was opened on, from the action registry; typing narrows the list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import on
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content, Span
+from textual.widgets import Input
+
+from flowdeck_app.actions import REGISTRY, Action, display_key
+from flowdeck_app.screens.base import FlowdeckModal
+from flowdeck_app.views.text import cut, fit
+from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.source import MemorySource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import ActiveBinding, BindingType
+
+    from flowdeck_app.views.look import Look
+
+#: What a row is: a heading (no action), or an action with its keys and whether it works here.
+HelpRow = tuple[str, Action | None, str, bool]
+_KEYS: Final = 18  # cells for keys
+
+
+def help_rows(active: dict[str, ActiveBinding], wanted: str = "") -> list[HelpRow]:
+    """Return the help: what works here first, then the rest, by group.
+
+    Args:
+        active: the bindings of the screen.
+        wanted: text that label, help or key must contain.
+    """
+    keys: dict[str, list[str]] = {}
+    for key, (_, binding, _, _) in active.items():
+        if binding.id is not None:
+            keys.setdefault(binding.id, []).append(display_key(key))
+    rows: list[HelpRow] = []
+    for here in (True, False):
+        for group, actions in REGISTRY.groups().items():
+            found = [
+                _row(action, keys)
+                for action in actions
+                if (action.id in keys) is here and _fits(action, wanted)
+            ]
+            if found:
+                title = group if here else f"{group} (on other screens)"
+                rows += [(title, None, "", here), *found]
+    return rows
+
+
+def _row(action: Action, keys: dict[str, list[str]]) -> HelpRow:
+    shown = " ".join(keys.get(action.id, ())) or action.shown_keys
+    return (action.id, action, shown, action.id in keys)
+
+
+def _fits(action: Action, wanted: str) -> bool:
+    text = f"{action.label} {action.help} {action.id} {action.shown_keys} {action.cli}"
+    return all(word in text.casefold() for word in wanted.casefold().split())
+
+
+class HelpList(LineView[HelpRow]):
+    """The list of keys."""
+
+    DEFAULT_CSS = """
+    HelpList { height: 1fr; }
+    """
+
+    def lines(self, row: HelpRow, look: Look, width: int) -> Sequence[Content]:
+        """Return a heading or one action."""
+        title, action, keys, here = row
+        if action is None:
+            return [Content.styled(title, "bold $fd-accent" if here else "$fd-faint")]
+        shown = fit(f"  {keys}", _KEYS)
+        room = width - _KEYS - 1
+        cli = f"  {action.cli}" if action.cli and room > 60 else ""
+        text = cut(action.help, max(10, room - len(cli)))
+        line = f"{shown} {text}"
+        line += " " * max(0, width - len(line) - len(cli)) + cli
+        tone = "$foreground" if here else "$fd-faint"
+        return [
+            Content(
+                line,
+                [
+                    Span(0, _KEYS, f"bold {'$fd-strong' if here else '$fd-faint'}"),
+                    Span(_KEYS, len(line) - len(cli), tone),
+                    Span(len(line) - len(cli), len(line), "$fd-faint"),
+                ],
+            )
+        ]
+
+
+class HelpScreen(FlowdeckModal):
+    """The help of a screen.
+
+    Args:
+        active: the bindings that were active when it was opened.
+        title: name of the screen.
+    """
+
+    CSS_PATH = "help.tcss"
+    AUTO_FOCUS = "#help-filter"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "list_down", show=False, priority=True),
+        Binding("up", "list_up", show=False, priority=True),
+        Binding("pagedown", "list_page_down", show=False, priority=True),
+        Binding("pageup", "list_page_up", show=False, priority=True),
+        Binding("f1", "form_cancel", show=False),
+    ]
+
+    def __init__(self, active: dict[str, ActiveBinding], title: str = "") -> None:
+        super().__init__()
+        self._active, self._title = active, title
+        self._rows: MemorySource[HelpRow] = MemorySource(
+            help_rows(active), key=lambda row: (row[0], row[3])
+        )
+
+    def compose(self) -> ComposeResult:
+        """Yield the panel."""
+        panel = Vertical(classes="panel")
+        panel.border_title = Content(f" Keys {self._title} ".replace("  ", " "))
+        panel.border_subtitle = Content(" type to narrow · esc close ")
+        with panel:
+            yield Input(placeholder="type to narrow", id="help-filter", compact=True)
+            yield HelpList(self._rows, empty=("No key does that", "esc closes the help"))
+
+    @on(Input.Changed)
+    def _narrow(self, message: Input.Changed) -> None:
+        self._rows.rows = help_rows(self._active, message.value)
+        self.query_one(HelpList).reload()
+
+    def _list(self) -> HelpList:
+        return self.query_one(HelpList)
+
+    def action_list_down(self) -> None:
+        """Go down in the list while typing."""
+        self._list().action_move_down()
+
+    def action_list_up(self) -> None:
+        """Go up in the list while typing."""
+        self._list().action_move_up()
+
+    def action_list_page_down(self) -> None:
+        """Go a page down in the list."""
+        self._list().action_move_page_down()
+
+    def action_list_page_up(self) -> None:
+        """Go a page up in the list."""
+        self._list().action_move_page_up()
+
+
+def help_title(screen: Any) -> str:
+    """Return the name of a screen for the help's heading."""
+    trail = getattr(screen, "trail", None)
+    names = list(trail()) if callable(trail) else []
+    return f"on {names[0]}" if names else ""

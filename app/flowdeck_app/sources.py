@@ -1,0 +1,395 @@
+"""Rows for line views from the store: an index of keys in their order, and records by key.
+
+An index costs 8 bytes a row (or nothing, where keys are dense), so any row can be jumped to, and
+the order stays as it is until :meth:`renew` takes a new one.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from array import array
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from flowdeck_app.access import ROWS, StoreAccess
+from flowdeck_app.rows import RunRow, TaskRow
+from flowdeck_app.widgets.source import Key, MemorySource
+from flowdeck_store.ordering import RowIndex
+from flowdeck_store.query import quote
+from flowdeck_store.records import LogRecord
+from flowdeck_store.summaries import TimelineRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from flowdeck_store.reader import Reader
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_NO_ROWS: Final = RowIndex(range(0), True)
+#: Seconds for which a flow's median duration is taken as known.
+_P50_KEPT: Final = 15.0
+#: New log lines taken at a time when an index grows.
+_GROWTH: Final = 5000
+
+
+class IndexSource(ABC, Generic[R]):
+    """Base of the sources below.
+
+    Args:
+        access: the app's lanes into the store.
+        lane: in which one to ask.
+    """
+
+    stable = False
+
+    def __init__(self, access: StoreAccess, lane: str = ROWS) -> None:
+        self._access, self._lane = access, lane
+        self._index: RowIndex = _NO_ROWS
+        self._lent: Reader | None = None
+
+    @abstractmethod
+    def _look(self, reader: Reader) -> RowIndex:
+        """Return the keys in their order as of now."""
+
+    @abstractmethod
+    def _read(self, reader: Reader, keys: Sequence[int]) -> Sequence[R]:
+        """Return the rows of some keys, in that order; deleted ones are left out."""
+
+    @abstractmethod
+    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
+        """Return the keys of rows that contain ``text``."""
+
+    @abstractmethod
+    def key(self, row: R) -> int:
+        """Return the key of a row."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call ``work`` on the lane's thread, its reader at hand."""
+
+        def with_reader(reader: Reader) -> T:
+            self._lent = reader
+            return work()
+
+        return await self._access.ask(with_reader, self._lane)
+
+    @property
+    def _reader(self) -> Reader:
+        if self._lent is None:
+            raise RuntimeError("a source is asked through its run()")
+        return self._lent
+
+    def renew(self) -> None:
+        """Take the order anew."""
+        self._index = self._look(self._reader)
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        return len(self._index)
+
+    def fetch(self, start: int, n: int) -> Sequence[R]:
+        """Return rows from ``start`` on."""
+        keys = self._index.slice(start, n)
+        return self._read(self._reader, keys) if len(keys) else []
+
+    def index_of(self, key: Key) -> int | None:
+        """Return where a row stands."""
+        return self._index.position(key) if isinstance(key, int) else None
+
+    def keys(self) -> Sequence[int]:
+        """Return the keys of all rows in their order (for "mark all")."""
+        return self._index.ids
+
+    def again(self, rows: Sequence[R]) -> Sequence[R | None]:
+        """Return the same rows as they are now."""
+        now = {self.key(row): row for row in self._read(self._reader, [*map(self.key, rows)])}
+        return [now.get(self.key(row)) for row in rows]
+
+    def find(self, text: str, start: int, step: int) -> int | None:
+        """Return the next row that contains ``text``, round the end if need be."""
+        wanted = set(self._matches(self._reader, text))
+        ids, total = self._index.ids, len(self._index)
+        if not wanted:
+            return None
+        places = (index % total for index in range(start, start + step * total, step))
+        return next((place for place in places if ids[place] in wanted), None)
+
+
+class TaskSource(IndexSource[TaskRow]):
+    """The task runs of a run. Keys are packed task ids.
+
+    Args:
+        access: the app's lanes.
+        run_id: number of the flow run.
+        query: filter text of :mod:`flowdeck_store.query`.
+        order: sort order of ``Reader.tasks``.
+    """
+
+    def __init__(
+        self, access: StoreAccess, run_id: int, query: str = "", order: str = "problems"
+    ) -> None:
+        super().__init__(access)
+        self.run_id, self.query, self.order = run_id, query, order
+
+    def _look(self, reader: Reader) -> RowIndex:
+        return reader.task_index(self.run_id, self.query, self.order)
+
+    def _read(self, reader: Reader, keys: Sequence[int]) -> list[TaskRow]:
+        records = reader.tasks_by_ids(keys)
+        edges = reader.upstreams(self.run_id, [record.no for record in records])
+        return [TaskRow(record, tuple(edges.get(record.no, ()))) for record in records]
+
+    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
+        return reader.task_index(self.run_id, f"{self.query} {quote(text)}").ids
+
+    def key(self, row: TaskRow) -> int:
+        """Return the packed task id."""
+        return row.record.id
+
+
+class RunSource(IndexSource[RunRow]):
+    """Flow runs. Keys are run numbers.
+
+    Args:
+        access: the app's lanes.
+        query: filter text.
+        order: sort order of ``Reader.runs``.
+        roots: leave subflow runs out.
+        most: show at most so many (the newest, the worst… by the order); 0: all.
+    """
+
+    def __init__(
+        self,
+        access: StoreAccess,
+        query: str = "",
+        order: str = "newest",
+        *,
+        roots: bool = True,
+        most: int = 0,
+    ) -> None:
+        super().__init__(access)
+        self.query, self.order, self.roots, self.most = query, order, roots, most
+        self._p50: dict[str, tuple[float, float | None]] = {}
+
+    def _look(self, reader: Reader) -> RowIndex:
+        if self.most:
+            records = reader.runs(self.query, limit=self.most, order=self.order, roots=self.roots)
+            return RowIndex(array("q", [record.id for record in records]), False)
+        return reader.run_index(self.query, self.order, roots=self.roots)
+
+    def _read(self, reader: Reader, keys: Sequence[int]) -> list[RunRow]:
+        records = reader.runs_by_ids(keys)
+        failed = reader.first_failures([r.id for r in records if r.counts[4] or r.counts[5]])
+        return [
+            RunRow(
+                record,
+                failed[record.id].name if record.id in failed else None,
+                self._median(reader, record.flow_key),
+            )
+            for record in records
+        ]
+
+    def _median(self, reader: Reader, flow_key: str) -> float | None:
+        known = self._p50.get(flow_key)
+        now = time.monotonic()
+        if known is None or now - known[0] > _P50_KEPT:
+            flow = reader.flow(flow_key)
+            known = self._p50[flow_key] = (now, None if flow is None else flow.p50_seconds)
+        return known[1]
+
+    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
+        return reader.run_index(f"{self.query} {quote(text)}", roots=self.roots).ids
+
+    def key(self, row: RunRow) -> int:
+        """Return the run's number."""
+        return row.record.id
+
+
+class LogSource(IndexSource[LogRecord]):
+    """Log lines of a run or of one task run, oldest first. Keys are sequence numbers.
+
+    Args:
+        access: the app's lanes.
+        run_id: number of the flow run.
+        no: only this task run's (0: the flow function's own); ``None``: all.
+        query: filter text (``level:warning logger:x text``).
+    """
+
+    stable = True
+
+    def __init__(
+        self, access: StoreAccess, run_id: int, no: int | None = None, query: str = ""
+    ) -> None:
+        super().__init__(access)
+        self.run_id, self.no, self.query = run_id, no, query
+        self._generation = -1
+
+    def _look(self, reader: Reader) -> RowIndex:
+        ids = self._index.ids
+        if isinstance(ids, array) and ids and self._generation == reader.generation:
+            self._grow(reader, ids)
+            return self._index
+        self._generation = reader.generation
+        return reader.log_index(self.run_id, self.no, self.query)
+
+    def _grow(self, reader: Reader, ids: array[int]) -> None:
+        """Append what came since the last look."""
+        while True:
+            rows = reader.logs(
+                self.run_id, self.no, query=self.query, after_seq=ids[-1], limit=_GROWTH
+            )
+            ids.extend([row.seq for row in rows])
+            if len(rows) < _GROWTH:
+                return
+
+    def _read(self, reader: Reader, keys: Sequence[int]) -> list[LogRecord]:
+        return reader.logs_by_seqs(keys)
+
+    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
+        return reader.log_index(self.run_id, self.no, f"{self.query} {quote(text)}").ids
+
+    def key(self, row: LogRecord) -> int:
+        """Return the sequence number."""
+        return row.seq
+
+
+class TimelineSource(IndexSource[TimelineRow]):
+    """Task runs of a run as bars over time, in the order of their start.
+
+    Keys are packed task ids. :attr:`span_us` is the time from the first to the last event.
+    """
+
+    def __init__(
+        self, access: StoreAccess, run_id: int, query: str = "", order: str = "start"
+    ) -> None:
+        super().__init__(access)
+        self.run_id, self.query, self.order = run_id, query, order
+        self.start_us: int | None = None
+        self.end_us: int | None = None
+
+    def _look(self, reader: Reader) -> RowIndex:
+        run = reader.run(self.run_id)
+        if run is not None:
+            self.start_us = run.started_us or run.created_us
+            self.end_us = run.ended_us
+        return reader.task_index(self.run_id, self.query, self.order)
+
+    def _read(self, reader: Reader, keys: Sequence[int]) -> list[TimelineRow]:
+        return reader.timeline(self.run_id, [key & 0xFFFFFF for key in keys])
+
+    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
+        return reader.task_index(self.run_id, f"{self.query} {quote(text)}").ids
+
+    def key(self, row: TimelineRow) -> int:
+        """Return the packed task id."""
+        return self.run_id << 24 | row.no
+
+
+class ListSource(MemorySource[R]):
+    """A short list that is read whole at every renewal: flows, groups, workers.
+
+    Args:
+        access: the app's lanes.
+        load: reads the list.
+        key: what names a row.
+        text: a row as text, for searching.
+        lane: in which lane to ask.
+    """
+
+    def __init__(
+        self,
+        access: StoreAccess,
+        load: Callable[[Reader], Sequence[R]],
+        *,
+        key: Callable[[R], Key],
+        text: Callable[[R], str] = str,
+        lane: str = ROWS,
+    ) -> None:
+        super().__init__(key=key, text=text)
+        self._access, self._load, self._lane = access, load, lane
+        self._lent: Reader | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call ``work`` on the lane's thread."""
+
+        def with_reader(reader: Reader) -> T:
+            self._lent = reader
+            return work()
+
+        return await self._access.ask(with_reader, self._lane)
+
+    def renew(self) -> None:
+        """Read the list."""
+        if self._lent is None:
+            raise RuntimeError("a source is asked through its run()")
+        self.rows = self._load(self._lent)
+        super().renew()
+
+    def again(self, rows: Sequence[R]) -> Sequence[R | None]:
+        """Read the list and return the same rows as they are now."""
+        if self._lent is not None:
+            self.rows = self._load(self._lent)
+        return super().again(rows)
+
+
+class FakeSource(Generic[R]):
+    """A source of any size for tests and benchmarks: rows are made when they are asked for.
+
+    Args:
+        make: index and version -> row.
+        total: how many rows.
+        key: what names a row.
+        stable: see :class:`~flowdeck_app.widgets.source.Source`.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], R],
+        total: int,
+        *,
+        key: Callable[[R], Key],
+        position: Callable[[Key], int | None] = lambda key: key if isinstance(key, int) else None,
+        stable: bool = False,
+    ) -> None:
+        self.make, self.total, self.stable = make, total, stable
+        self.asked: list[tuple[int, int]] = []
+        self.error: Exception | None = None
+        self._key, self._position = key, position
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call ``work`` at once."""
+        if self.error is not None:
+            raise self.error
+        return work()
+
+    def renew(self) -> None:
+        """Nothing to do: ``total`` and ``make`` are always of now."""
+
+    def count(self) -> int:
+        """Return ``total``."""
+        return self.total
+
+    def fetch(self, start: int, n: int) -> Sequence[R]:
+        """Make the rows; what was asked is kept in :attr:`asked`."""
+        self.asked.append((start, n))
+        return [self.make(index) for index in range(start, min(start + n, self.total))]
+
+    def key(self, row: R) -> Key:
+        """Return what names the row."""
+        return self._key(row)
+
+    def index_of(self, key: Key) -> int | None:
+        """Return where the row is."""
+        found = self._position(key)
+        return found if found is not None and found < self.total else None
+
+    def again(self, rows: Sequence[R]) -> Sequence[R | None]:
+        """Make the same rows anew."""
+        places = [self._position(self._key(row)) for row in rows]
+        return [None if place is None else self.make(place) for place in places]
+
+    def find(self, text: str, start: int, step: int) -> int | None:
+        """Look through the rows' text."""
+        places = (index % self.total for index in range(start, start + step * self.total, step))
+        return next((p for p in places if text.casefold() in str(self.make(p)).casefold()), None)

@@ -1,0 +1,142 @@
+"""Flow runs as table rows, and progress as a bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual.content import Content, Span
+
+from flowdeck_app.glyphs import ACTIVE, Kind, kind_of
+from flowdeck_app.views.columns import Cell, Column
+from flowdeck_app.views.progress import progress_content
+from flowdeck_app.views.states import glyph_cell, word_cell
+from flowdeck_app.views.text import clean, cut
+from flowdeck_app.views.times import between, duration, moment
+from flowdeck_store.states import BUCKETS
+
+if TYPE_CHECKING:
+    from flowdeck_app.rows import RunRow
+    from flowdeck_app.views.look import Look
+
+_DONE: Final = [
+    BUCKETS.index(n) for n in ("completed", "cached", "failed", "crashed", "cancelled", "not_ready")
+]
+
+
+def ended_tasks(counts: tuple[int, ...]) -> int:
+    """Return how many of a run's task runs are over."""
+    return sum(counts[place] for place in _DONE)
+
+
+def _glyph(row: RunRow, look: Look) -> Cell:
+    return glyph_cell(row.record.code, row.record.named, look)
+
+
+def _name(row: RunRow, look: Look) -> Cell:
+    return clean(row.record.name, 300, ascii_only=look.symbols.ascii), "$fd-strong"
+
+
+def _flow(row: RunRow, look: Look) -> Cell:
+    return clean(row.record.flow, 300, ascii_only=look.symbols.ascii), ""
+
+
+def _state(row: RunRow, look: Look) -> Cell:
+    return word_cell(row.record.code, row.record.named)
+
+
+def _started(row: RunRow, look: Look) -> Cell:
+    when = row.record.started_us or row.record.created_us
+    return moment(when, look.now_us, look.times, look.zone), "$fd-muted"
+
+
+def run_seconds(row: RunRow, look: Look) -> float | None:
+    """Return how long the run took, or has taken so far."""
+    return between(row.record.started_us, row.record.ended_us, look.now_us)
+
+
+def _time(row: RunRow, look: Look) -> Cell:
+    seconds = run_seconds(row, look)
+    return duration(seconds, look.symbols.dash), "" if seconds is not None else "$fd-faint"
+
+
+def _times_median(row: RunRow, look: Look, cells: int) -> Content:
+    """``▉▉ 1.9``: how many times the flow's median it took, as a bar and a number."""
+    seconds = run_seconds(row, look)
+    if seconds is None or not row.p50:
+        text = look.symbols.dash.rjust(cells)
+        return Content(text, [Span(0, len(text), "$fd-faint")], strip_control_codes=False)
+    times = seconds / row.p50
+    shown = f"{min(times, 99.9):.1f}"
+    room = max(0, cells - len(shown) - 1)
+    filled = min(room, round(times)) if times >= 0.5 else 0
+    bar = look.symbols.levels[-1] * filled + " " * (room - filled)
+    style = "$fd-retrying" if times >= 2 else "$fd-faint"
+    spans = [Span(0, room, style), Span(room + 1, cells, style if times >= 2 else "$fd-muted")]
+    return Content(f"{bar} {shown}", spans, strip_control_codes=False)
+
+
+def _tasks(row: RunRow, look: Look) -> Cell:
+    total = sum(row.record.counts)
+    if not total:
+        return look.symbols.dash, "$fd-faint"
+    return f"{ended_tasks(row.record.counts)}/{total}", "$fd-muted"
+
+
+def _progress(row: RunRow, look: Look, cells: int) -> Content:
+    counts = row.record.counts
+    total, done = sum(counts), ended_tasks(counts)
+    label = f" {done}/{total}" if total else ""
+    room = cells - 10
+    if room < 4:
+        return Content(cut(label.strip() or look.symbols.dash, cells))
+    bar = progress_content(counts, room, look, final=row.record.is_final)
+    return Content.assemble(bar, (label[:10], "$fd-muted"))
+
+
+def _failed_in(row: RunRow, look: Look) -> Cell:
+    if row.failed_in:
+        return clean(row.failed_in, 300), "$fd-failed"
+    wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
+    message = clean(row.record.message or "", 300, newline=" ") if wrong else ""
+    return message, "$fd-muted"
+
+
+def _runner(row: RunRow, look: Look) -> Cell:
+    return clean(row.record.runner or look.symbols.dash, 60), "$fd-muted"
+
+
+def _tags(row: RunRow, look: Look) -> Cell:
+    return clean(" ".join(row.record.tags), 200), "$fd-muted"
+
+
+#: History: in the order shown.
+RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
+    Column("glyph", "", _glyph, 1, gap=0),
+    Column("run", "Run", _name, 12, grow=2, most=24, align="middle", order="name"),
+    Column("flow", "Flow", _flow, 11, grow=2, most=28, align="middle", order="flow"),
+    Column("state", "State", _state, 10, order="problems"),
+    Column("started", "Started", _started, 9, most=12, drop=2, order="newest"),
+    Column("time", "Time", _time, 7, align="right", order="duration"),
+    Column("median", "×p50", lambda row, look: ("", ""), 8, drop=5, paint=_times_median),
+    Column("tasks", "Tasks", _tasks, 8, grow=1, most=11, drop=3, align="right"),
+    Column("failed", "Failed in", _failed_in, 10, grow=3, drop=1, gap=2),
+    Column("runner", "Runner", _runner, 10, drop=6),
+    Column("tags", "Tags", _tags, 8, grow=1, most=24, drop=7),
+)
+#: Home's list of active and recent runs.
+RECENT_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
+    Column("glyph", "", _glyph, 1, gap=0),
+    Column("run", "Run", _name, 12, grow=2, most=24, align="middle"),
+    Column("flow", "Flow", _flow, 10, grow=2, most=28, align="middle", drop=1),
+    Column("progress", "Progress", lambda row, look: ("", ""), 16, grow=3, most=40, drop=2,
+           paint=_progress),
+    Column("time", "Time", _time, 7, align="right"),
+    Column("started", "Started", _started, 8, drop=3, align="right"),
+)  # fmt: skip
+#: Sort orders that ``s`` goes through.
+RUN_ORDERS: Final = ("newest", "problems", "duration", "flow", "name")
+
+
+def is_live(row: RunRow) -> bool:
+    """Say whether the row's time grows."""
+    return row.record.ended_us is None and kind_of(row.record.code, row.record.named) in ACTIVE

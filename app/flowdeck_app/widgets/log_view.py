@@ -1,0 +1,89 @@
+"""The log of a run or a task run: follows, wraps, filters, and can be copied from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+from flowdeck_app.actions import bindings
+from flowdeck_app.views.logs import log_lines
+from flowdeck_app.widgets.line_messages import Changed
+from flowdeck_app.widgets.line_view import LineView
+from flowdeck_store.records import LogRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.binding import BindingType
+    from textual.content import Content
+
+    from flowdeck_app.views.look import Look
+    from flowdeck_app.widgets.guard import Names
+    from flowdeck_app.widgets.source import Source
+
+
+class LogView(LineView[LogRecord]):
+    """Rows of :class:`~flowdeck_app.sources.LogSource`.
+
+    Follows at first; any movement up stops it, ``G`` or ``t`` resumes.
+
+    Attributes:
+        start_us: start of the run, for relative times.
+        task_names: names of task runs by number, for the task column; empty: no column.
+    """
+
+    FOLLOWS: ClassVar[bool] = True
+    DEFAULT_CSS = """
+    LogView { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("view.follow", "view.wrap", "view.times")]
+
+    def __init__(
+        self,
+        source: Source[LogRecord] | None = None,
+        *,
+        empty: tuple[str, str] = ("No log lines yet", ""),
+        **names: Unpack[Names],
+    ) -> None:
+        super().__init__(source, empty=empty, **names)
+        self.start_us: int | None = None
+        self.task_names: dict[int, str] = {}
+        self.task_cells = 0
+
+    def lines(self, row: LogRecord, look: Look, width: int) -> Sequence[Content]:
+        """Return time, level, task and message."""
+        return log_lines(
+            row,
+            look,
+            width,
+            wrap=self.wrapped,
+            start_us=self.start_us,
+            task=self.task_names.get(row.task_no, ""),
+            task_cells=self.task_cells,
+        )
+
+    def text_of(self, row: LogRecord) -> str:
+        """Return the whole message, uncut."""
+        return row.message
+
+    def set_wrap(self, wrap: bool) -> None:
+        """Wrap long lines, or cut them."""
+        self.wrapped = wrap
+        self.pan = 0
+        self.redraw()
+        if self.follow:
+            self._to_end()
+        self.post_message(Changed(self))
+
+    def action_view_follow(self) -> None:
+        """Enter or leave follow mode."""
+        self.set_follow(not self.follow)
+
+    def action_view_wrap(self) -> None:
+        """Wrap or cut."""
+        self.set_wrap(not self.wrapped)
+
+    def action_view_times(self) -> None:
+        """Change how times are shown, everywhere."""
+        set_times = getattr(self.app, "set_times", None)
+        if set_times is not None:
+            set_times(self.look.times.following)

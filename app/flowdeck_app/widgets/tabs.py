@@ -1,0 +1,105 @@
+"""Tabs: names with counts over a rule, the active one marked by a heavy line and bold type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Unpack
+
+from textual.message import Message
+from textual.reactive import reactive
+
+from flowdeck_app.views.text import clean, number, width
+from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from flowdeck_app.views.look import Look
+    from flowdeck_app.widgets.guard import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab; ``count`` is shown behind the name when it is known."""
+
+    key: str
+    name: str
+    count: int | None = None
+
+
+class TabStrip(StripWidget):
+    """A line of tabs and a rule below. The screen binds ``[`` and ``]`` and calls :meth:`step`.
+
+    Attributes:
+        tabs: the tabs.
+        active: key of the shown one.
+        note: pieces at the right end.
+    """
+
+    DEFAULT_CSS = """
+    TabStrip { height: 2; padding: 0 1; }
+    """
+    tabs: reactive[tuple[Tab, ...]] = reactive(())
+    active: reactive[str] = reactive("")
+    note: reactive[tuple[Piece, ...]] = reactive(())
+
+    class Chosen(Message):
+        """Another tab is active."""
+
+        def __init__(self, strip: TabStrip, key: str) -> None:
+            super().__init__()
+            self.strip, self.key = strip, key
+
+        @property
+        def control(self) -> TabStrip:
+            """The strip that sent it."""
+            return self.strip
+
+    def __init__(self, tabs: Sequence[Tab] = (), active: str = "", **names: Unpack[Names]) -> None:
+        super().__init__(**names)
+        self.set_reactive(TabStrip.tabs, tuple(tabs))
+        self.set_reactive(TabStrip.active, active or (tabs[0].key if tabs else ""))
+
+    def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
+        """Return names and rule."""
+        signs = look.symbols
+        names: list[Piece] = []
+        rule: list[Piece] = []
+        for tab in self.tabs:
+            count = "" if tab.count is None else f" {number(tab.count, signs.group)}"
+            active = tab.key == self.active
+            text = f" {clean(tab.name)}{count} "
+            names.append(Piece(text, "bold $fd-strong" if active else "$fd-muted", tab.key))
+            names.append(Piece(" "))
+            cells_of_tab = width(text)
+            if active:
+                rule.append(Piece(signs.done * cells_of_tab, "$fd-accent"))
+            else:
+                rule.append(Piece(signs.line * cells_of_tab, "$fd-line"))
+            rule.append(Piece(signs.line, "$fd-line"))
+        ruled = sum(width(piece.text) for piece in rule)
+        rule.append(Piece(signs.line * max(0, cells - ruled), "$fd-line"))
+        return [spread(names, self.note, cells, signs.ellipsis), rule]
+
+    def picked(self, key: Hashable) -> None:
+        """Show a tab."""
+        self.choose(str(key))
+
+    def choose(self, key: str) -> None:
+        """Show a tab and say so."""
+        if key != self.active and any(tab.key == key for tab in self.tabs):
+            self.active = key
+            self.post_message(self.Chosen(self, key))
+
+    def step(self, step: int) -> None:
+        """Show the next (1) or previous (-1) tab, round the end."""
+        keys = [tab.key for tab in self.tabs]
+        if keys:
+            place = keys.index(self.active) if self.active in keys else 0
+            self.choose(keys[(place + step) % len(keys)])
+
+    def set_count(self, key: str, count: int | None) -> None:
+        """Show another count behind a tab's name."""
+        self.tabs = tuple(
+            Tab(tab.key, tab.name, count) if tab.key == key else tab for tab in self.tabs
+        )
