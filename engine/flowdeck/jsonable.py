@@ -57,6 +57,16 @@ def dump_object(values: Mapping[str, Any], limit: int) -> str:
     return f"{{{inner}}}"
 
 
+def dump_value(value: object, limit: int) -> str | None:
+    """Return one value as JSON, ``None`` if JSON cannot hold all of it in ``limit`` characters."""
+    converter = _Converter(limit)
+    try:
+        plain = converter.convert(value, 0)
+    except Exception:
+        return None
+    return None if converter.lossy else _encode(plain)
+
+
 def _dump(value: object, limit: int) -> str:
     try:
         plain = _Converter(limit).convert(value, 0)
@@ -70,6 +80,11 @@ class _Converter:
 
     def __init__(self, limit: int) -> None:
         self.left = limit
+        self.lossy = False  # something became a placeholder
+
+    def placeholder(self, value: object) -> str:
+        self.lossy = True
+        return encodable(placeholder(value))
 
     def spend(self, size: int) -> None:
         self.left -= size
@@ -89,7 +104,7 @@ class _Converter:
         if kind is float:
             return self.real(value)
         if depth >= _DEPTH:
-            return placeholder(value)
+            return self.placeholder(value)
         if kind is dict:
             return self.mapping(value, depth)
         if kind in {list, tuple, set, frozenset}:
@@ -98,7 +113,7 @@ class _Converter:
 
     def integer(self, value: int) -> Any:
         if not -_BIG < value < _BIG:
-            return placeholder(value)
+            return self.placeholder(value)
         self.spend(len(str(value)))
         return value
 
@@ -119,7 +134,7 @@ class _Converter:
         for key, item in values.items():
             name = self.key(key)
             if name is None or name in plain:
-                return placeholder(values)  # JSON has text keys only, and no two the same
+                return self.placeholder(values)  # JSON has text keys only, and no two the same
             plain[name] = self.convert(item, depth + 1)
         return plain
 
@@ -152,7 +167,7 @@ class _Converter:
                 return self.convert(convert(value), depth + 1)
         names = _field_names(cls, value)
         if names is None:
-            return placeholder(value)
+            return self.placeholder(value)
         return self.mapping({name: instance_value(value, name) for name in names}, depth)
 
 
