@@ -13,7 +13,6 @@ import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import TargetError
@@ -23,6 +22,7 @@ from flowdeck_store.paths import StorePaths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from flowdeck.discovery import FoundFlow
     from flowdeck.settings import Settings
@@ -40,6 +40,7 @@ class Launch:
 
     target: str
     parameters: str | None = None  # a JSON object
+    texts: Mapping[str, str] = field(default_factory=dict)  # more of them, as texts, like -p
     runner: str | None = None  # None: the one in the code
     runner_options: Mapping[str, str] = field(default_factory=dict)  # as text, like --runner-opt
     name: str | None = None
@@ -105,7 +106,7 @@ def record_launch(what: Launch, home: Path, *, uid: str, name: str) -> int:
         name=name,
         uid=uid,
         runner=what.runner or (found.runner if found else None),
-        params=what.parameters,
+        params=_shown_parameters(what),
         tags=json.dumps(sorted(what.tags)) if what.tags else None,
         rerun_of=what.rerun_of,
         info=json.dumps(info),
@@ -178,11 +179,19 @@ def _flow_fields(target: Target, found: FoundFlow | None) -> dict[str, Any]:
 _EXAMPLE: Final = "path/file.py:flow"
 
 
+def _shown_parameters(what: Launch) -> str | None:
+    """The parameters as they are known before the flow has converted them."""
+    values = {**json.loads(what.parameters or "{}"), **what.texts}
+    return json.dumps(values) if values else None
+
+
 def _command(what: Launch, home: Path, *, uid: str, name: str) -> list[str]:
     """Return the command line of the child; what may be long or secret goes into a file."""
     # -P: files beside the user must not shadow our imports; the target puts its own folder first.
     command = [sys.executable, "-P", "-m", "flowdeck_app", "run", what.target, "--run-uid", uid]
     command += ["--name", name]
+    for parameter, text in what.texts.items():
+        command += ["-p", f"{parameter}={text}"]
     for tag in what.tags:
         command += ["--tag", tag]
     if what.runner:
@@ -223,10 +232,8 @@ def _start(
 def _failure(uid: str, error: BaseException) -> tuple[Any, ...]:
     from flowdeck.failures import capture
     from flowdeck_store import events
-    from flowdeck_store.failures import split
 
-    captured = capture(error)
-    structure, variables = split(captured)
+    found = capture(error)
     return events.failure(
-        uid, 0, events.now_us(), 1, captured["type"], captured["message"], structure, variables
+        uid, 0, events.now_us(), 1, found.exc_type, found.exc_msg, found.structure, found.variables
     )

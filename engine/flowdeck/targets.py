@@ -22,7 +22,7 @@ from flowdeck.exceptions import TargetError
 
 if TYPE_CHECKING:
     from importlib.abc import Loader
-    from types import ModuleType
+    from types import ModuleType, TracebackType
 
     from flowdeck.discovery import FoundFlow
     from flowdeck.flows import Flow
@@ -97,7 +97,7 @@ def _existing(place: str) -> Path:
     if path.is_dir():
         raise TargetError(f"{place} is a folder. {_FORMS} `flowdeck flows {place}` lists them.")
     if path.is_file():
-        return path.absolute()
+        return Path(os.path.abspath(path))
     raise TargetError(f"There is no file {place}{_near_file(path)}.")
 
 
@@ -228,7 +228,7 @@ def _module_file(name: str) -> Path | None:
         base = Path(entry or ".").joinpath(*parts)
         for file in (base.with_suffix(".py"), base / "__init__.py"):
             if file.is_file():
-                return file.absolute()
+                return Path(os.path.abspath(file))
     return None
 
 
@@ -284,6 +284,23 @@ def _unreadable(problem: Problem) -> TargetError:
 def _failed_import(target: Target, error: BaseException) -> TargetError:
     if isinstance(error, KeyboardInterrupt):
         raise error
+    error.with_traceback(_from_user_code(error.__traceback__))
     text = str(error).strip().partition("\n")[0]
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return TargetImportError(f"{target.place} cannot be imported: {said}", error)
+
+
+def _from_user_code(traceback: TracebackType | None) -> TracebackType | None:
+    """Cut off the import machinery that stands before the file's own code."""
+    start = traceback
+    while start is not None:
+        module = str(start.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if module not in {
+            "flowdeck",
+            "importlib",
+            "_frozen_importlib",
+            "_frozen_importlib_external",
+        }:
+            return start
+        start = start.tb_next
+    return traceback

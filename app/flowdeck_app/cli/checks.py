@@ -195,23 +195,20 @@ def _quick_check(paths: StorePaths) -> str:
 
 def _pending(paths: StorePaths) -> Iterator[Check]:
     """Journals whose process is gone: their events are taken in at the next look."""
-    from flowdeck_app.text.times import size
-    from flowdeck_store.liveness import is_alive
+    from flowdeck_store import marks
+    from flowdeck_store.recovery import Recovery
 
-    live = dead = waiting = 0
-    for file in sorted(paths.journal.glob("*")) if paths.journal.is_dir() else ():
-        uid = file.name.partition(".")[0].partition("-")[0]
-        if is_alive(paths.home, uid):
-            live += 1
-        else:
-            dead += 1
-            waiting += file.stat().st_size
-    yield Check("recording now", "ok", f"{live} process{'es' if live != 1 else ''}")
+    recovery = Recovery(paths)
+    names = os.listdir(paths.locks) if paths.locks.is_dir() else []
+    uids = {uid for name in names if (uid := marks.uid_of(name))}
+    live = sum(recovery.is_held(uid) for uid in uids)
+    yield Check("recording now", "ok", f"{live} process{'' if live == 1 else 'es'}")
+    dead = recovery.left_behind()
     if dead:
         yield Check(
             "left behind",
             "warning",
-            f"{dead} journals of dead processes ({size(waiting)}) could not be taken in yet",
+            f"what {len(dead)} dead processes recorded could not be taken in yet",
             "run any reading verb, such as `flowdeck runs`; it says what is in the way.",
         )
 

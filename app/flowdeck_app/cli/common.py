@@ -109,7 +109,10 @@ def look_after_dead() -> None:
     except StoreError:
         return  # a record that can only be read (or not even that) is said by whoever reads it
     for item in found:
-        say(f"flowdeck: {item}")
+        if item.run_ids:
+            runs = ", ".join(f"#{run_id}" for run_id in item.run_ids[:10])
+            process = f"process {item.pid} on {item.host}"
+            say(f"flowdeck: {process} is gone without ending run {runs}: marked as Crashed.")
 
 
 def ask(question: str, *, yes: bool) -> None:

@@ -82,15 +82,16 @@ def limit(tag: str | None, maximum: str | None, as_json: bool) -> None:
         said = f"at most {maximum} at once" if maximum != "none" else "no limit"
         say(f"flowdeck: tag {tag!r}: {said}.")
         return
-    known = dict(limits.list_limits(home()))
-    shown = {name: count for name, count in known.items() if tag in {None, name}}
+    shown = [item for item in limits.list_limits(home()) if tag in {None, item.tag}]
     if as_json:
-        echo_json({"tag": name, "limit": count} for name, count in shown.items())
+        echo_json({"tag": i.tag, "limit": i.max, "in_use": i.in_use} for i in shown)
     elif shown:
         from flowdeck_app.text.tables import Column, table
 
-        limits_rows: list[Row] = [[name, str(count)] for name, count in shown.items()]
-        echo(table((Column("Tag", least=8), Column("Limit", right=True)), limits_rows, look()))
+        columns = (
+            Column("Tag", least=8), Column("Limit", right=True), Column("In use", right=True)
+        )  # fmt: skip
+        echo(table(columns, [[i.tag, str(i.max), str(i.in_use)] for i in shown], look()))
     else:
         say(f"flowdeck: {f'tag {tag!r} has no limit' if tag else 'there are no limits'}.")
 

@@ -75,6 +75,9 @@ def _usage(error: click.UsageError, ctx: click.Context | None) -> Trouble:
     )
 
 
+_LOOK: Final = "`flowdeck doctor` says more."
+
+
 def _translated(error: Exception) -> Trouble:
     from flowdeck.exceptions import ConfigurationError, FlowdeckError
     from flowdeck_store.errors import Ambiguous, NotFound, QueryError, StoreError
@@ -84,6 +87,8 @@ def _translated(error: Exception) -> Trouble:
         return Trouble(message, code=USAGE)
     if isinstance(error, StoreError):
         return Trouble(message, code=STORE)
+    if type(error).__module__ == "sqlite3":  # locked by another program, disk full, not readable
+        return Trouble(f"the record cannot be used: {message}.", _LOOK, code=STORE)
     if isinstance(error, (ConfigurationError, FlowdeckError)):
         return Trouble(message, code=USAGE)
     return Trouble(

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from flowdeck_app.cli.common import complete_run, home, is_terminal
+from flowdeck_app.cli.common import complete_run, home, is_terminal, look, reading
 from flowdeck_app.cli.errors import Trouble
 
 
@@ -16,7 +16,10 @@ from flowdeck_app.cli.errors import Trouble
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --serve.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8517, show_default=True,
               help="With --serve.")  # fmt: skip
-def command(ref: str | None = None, serve: bool = False, host: str = "", port: int = 0) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, ref: str | None = None, serve: bool = False, host: str = "", port: int = 0
+) -> None:
     """Open the terminal app, at a run if one is named.
 
     \b
@@ -30,20 +33,13 @@ def command(ref: str | None = None, serve: bool = False, host: str = "", port: i
         raise Trouble(
             "the app needs a terminal.", "`flowdeck runs` and the other verbs work without one."
         )
-    try:
-        from flowdeck_app.app import run_app
-    except ModuleNotFoundError as error:
-        if error.name != "flowdeck_app.app":
-            raise
-        raise Trouble(
-            "this installation has no terminal app.", "`flowdeck --help` lists the verbs."
-        ) from None
-    if ref is not None:
-        from flowdeck_app.cli.common import reading
+    from flowdeck_app.app import run_app
 
+    open_run = None
+    if ref is not None:
         with reading() as reader:
-            ref = reader.resolve_run(ref).uid
-    run_app(home=home(), run=ref)
+            open_run = reader.resolve_run(ref).id
+    ctx.exit(run_app(home(), ascii_only=look().ascii, open_run=open_run))
 
 
 def _serve(ref: str | None, host: str, port: int) -> None:

@@ -55,6 +55,11 @@ def _exception(
     if frames:
         yield look.paint("Traceback (most recent call last):", "dim")
         yield from _frames(frames, look, every_frame)
+    if exception.get("syntax"):
+        yield from _place(exception["syntax"], look)
+        yield from (
+            f"      {line}" for line in lines(str(exception["syntax"].get("text") or ""), 500)
+        )
     first, *more = _message(exception)
     yield look.paint(first, "red")
     yield from more
@@ -95,11 +100,18 @@ def _frames(frames: Sequence[Mapping[str, Any]], look: Look, every_frame: bool) 
 
 
 def _frame(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
-    file = one_line(str(frame.get("file") or "?"), 500)
-    lineno, function = frame.get("lineno"), one_line(str(frame.get("func") or "?"), 200)
-    yield f'  File "{look.paint(file, "cyan")}", line {lineno}, in {look.paint(function, "bold")}'
+    if frame.get("skipped"):
+        yield look.paint(f"  ({frame['skipped']} frames were left out)", "dim")
+    yield from _place(frame, look)
     yield from _source(frame, look)
     yield from _locals(frame.get("locals") or [], look)
+
+
+def _place(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
+    file = one_line(str(frame.get("file") or "?"), 500)
+    function = one_line(str(frame.get("func") or ""), 200)
+    where = f", in {look.paint(function, 'bold')}" if function else ""
+    yield f'  File "{look.paint(file, "cyan")}", line {frame.get("lineno")}{where}'
 
 
 def _source(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
@@ -140,7 +152,7 @@ def _locals(variables: Sequence[Mapping[str, Any]], look: Look) -> Iterator[str]
         kind = one_line(str(item.get("type") or ""), 60)
         value = one_line(str(item.get("repr") or ""), 1000)
         if item.get("hidden"):
-            value = look.paint(f"hidden: {one_line(str(item['hidden']), 100)}", "dim")
+            value = look.paint("hidden: the name or its content looks like a secret", "dim")
         else:
             room = max(20, (look.width or 300) - widest - len(kind) - 14)
             value = cut(value, room, ellipsis=look.ellipsis)

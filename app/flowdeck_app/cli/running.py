@@ -1,0 +1,309 @@
+"""Carrying out ``flowdeck run`` in this process: load, check, execute, report."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import os
+import sys
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowdeck_app.cli.common import echo_json, exit_code, home, is_terminal, look, say
+from flowdeck_app.cli.errors import INTERRUPTED, RUN_FAILED, STORE, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from flowdeck.flows import Flow
+    from flowdeck.launching import Launch
+    from flowdeck_store.records import FlowRunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Everything that was asked for."""
+
+    target: str
+    values: Mapping[str, Any] = field(default_factory=dict)  # parameters as JSON gave them
+    texts: Mapping[str, str] = field(default_factory=dict)  # parameters as texts, to be converted
+    runner: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    run_uid: str | None = None
+    rerun_of: str | None = None
+
+    def launch(self) -> Launch:
+        """Return the same for a detached process."""
+        from flowdeck.launching import Launch
+
+        return Launch(
+            target=self.target,
+            parameters=json.dumps(self.values) if self.values else None,
+            texts=self.texts,
+            runner=self.runner,
+            runner_options=self.options,
+            name=self.name,
+            tags=self.tags,
+            rerun_of=self.rerun_of,
+        )
+
+
+def check_without_import(order: Order) -> None:
+    """Find what is wrong with an order by the text of the flow's file alone.
+
+    Raises:
+        TargetError, ConfigurationError, Trouble: there is something.
+    """
+    from flowdeck import targets
+    from flowdeck_app.cli.given import check_names
+
+    target = targets.parse(order.target)
+    found = targets.find(target)
+    if found is None:
+        targets.load(target)  # the text does not tell: only importing it does
+    else:
+        check_names(found, [*order.values, *order.texts])
+    if order.runner:
+        _runner(order.runner, order.options)
+
+
+def carry_out(order: Order, *, quiet: bool, as_json: bool) -> int:
+    """Run the flow in this process and return the exit code.
+
+    Raises:
+        TargetError, ConfigurationError, Trouble: it cannot be started.
+    """
+    with _prints_to_stderr(as_json):
+        try:
+            call = _prepare(order)
+        except Trouble as trouble:
+            _give_up(order, trouble.message)
+            raise
+        except Exception as error:
+            _give_up(order, str(error) or type(error).__name__)
+            raise
+        uid = order.run_uid or uuid.uuid4().hex
+        outcome = _execute(call, order, uid, quiet=quiet)
+    return _report(uid, outcome, quiet=quiet, as_json=as_json)
+
+
+def _prepare(order: Order) -> Callable[[], Any]:
+    """Return the call of the flow, ready to be made."""
+    from flowdeck import targets
+
+    target = targets.parse(order.target)
+    try:
+        flow = targets.load(target).flow
+    except targets.TargetImportError as error:
+        raise _import_failed(order, error) from None
+    args, kwargs = _arguments(flow, order)
+    if order.runner:
+        flow = flow.with_options(task_runner=_runner(order.runner, order.options))
+    elif order.options:
+        runner = flow.task_runner
+        flow = flow.with_options(task_runner=_runner(runner.name, order.options, runner.options))
+    return functools.partial(flow, *args, **kwargs, return_state=True)
+
+
+def _runner(name: str, texts: Mapping[str, str], base: Mapping[str, Any] | None = None) -> Any:
+    from flowdeck.task_runners import make_runner
+    from flowdeck_app.cli.given import option_values
+
+    return make_runner(name, {**(base or {}), **option_values(texts)})
+
+
+def _arguments(flow: Flow[..., Any], order: Order) -> tuple[list[Any], dict[str, Any]]:
+    """Return what to call the flow with, checked before anything runs.
+
+    Raises:
+        ParameterBindError, ParameterTypeError, Trouble: one is unknown, missing or does not fit.
+    """
+    from flowdeck import parameters
+    from flowdeck_app.cli.given import unknown_parameter
+
+    signature = inspect.signature(flow.fn)
+    known = signature.parameters
+    extra = next((p.name for p in known.values() if p.kind is p.VAR_KEYWORD), None)
+    unknown = [name for name in order.values if name not in known]
+    if unknown and extra is None:
+        raise unknown_parameter(flow.name, unknown[0], list(known))
+    texts = parameters.from_texts(flow.fn, order.texts, given=order.values)
+    args, kwargs = _spread(signature, {**order.values, **texts})
+    bound = parameters.bind(flow.fn, signature, tuple(args), kwargs)
+    if flow.should_validate_parameters:
+        parameters.validate(flow.fn, bound)
+    return args, kwargs
+
+
+def _spread(
+    signature: inspect.Signature, given: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Turn parameters by name into a call: the record has ``*args`` and ``**kwargs`` by name too."""
+    args: list[Any] = []
+    parameters = signature.parameters.values()
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    for parameter in parameters:
+        if parameter.name not in given:
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD and isinstance(given[parameter.name], dict):
+            given.update(given.pop(parameter.name))
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            args += given.pop(parameter.name)
+        elif parameter.kind is parameter.POSITIONAL_ONLY or (
+            rest in given and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        ):
+            args.append(given.pop(parameter.name))
+    return args, given
+
+
+def _import_failed(order: Order, error: Any) -> Trouble:
+    """Record the run as failed with the traceback, and say so."""
+    from flowdeck.failures import capture
+    from flowdeck.launching import record_failed_import
+
+    run_id = record_failed_import(order.launch(), home(), error.error, uid=order.run_uid)
+    say(capture(error.error).text)
+    hint = f"recorded as a failed run: `flowdeck show {run_id}`."
+    return Trouble(str(error), hint, code=RUN_FAILED)
+
+
+def _give_up(order: Order, message: str) -> None:
+    """A launched run that cannot start is a recorded failure, not one that waits for ever."""
+    if order.run_uid is None:
+        return
+    from flowdeck_store import launches
+    from flowdeck_store.reader import Reader
+
+    with Reader.open(home()) as reader:
+        run = reader.run_by_uid(order.run_uid)
+    if run is not None:
+        launches.fail_run(home(), run.id, f"The run could not be started: {message}", None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How the call of the flow ended, whatever the record says."""
+
+    state: Any = None
+    error: BaseException | None = None
+
+    @property
+    def code(self) -> int:
+        if self.state is not None and not self.state.is_cancelled():
+            return 0 if self.state.is_completed() else RUN_FAILED
+        interrupted = self.error is None or isinstance(self.error, KeyboardInterrupt)
+        return INTERRUPTED if interrupted else RUN_FAILED
+
+
+def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) -> _Outcome:
+    from flowdeck.cancellation import ctrl_c_cancels
+    from flowdeck.request import RunRequest, requested
+    from flowdeck.settings import using
+
+    request = RunRequest(
+        uid=uid,
+        name=order.name,
+        tags=frozenset(order.tags),
+        rerun_of=order.rerun_of,
+        target=order.target,
+    )
+    live = is_terminal(sys.stderr) and not quiet
+    with contextlib.ExitStack() as stack:
+        if live or quiet:
+            stack.enter_context(using(console=False))
+        stack.enter_context(requested(request))
+        stack.enter_context(ctrl_c_cancels())
+        if live:
+            from flowdeck_app.cli.display import BackgroundDisplay
+
+            stack.enter_context(BackgroundDisplay(home(), uid))
+        try:
+            state = call()
+            if inspect.isawaitable(state):
+                import asyncio
+
+                state = asyncio.run(_awaited(state))
+        except BaseException as error:  # a crash is raised even with return_state: it is recorded
+            return _Outcome(error=error)
+        return _Outcome(state=state)
+
+
+async def _awaited(state: Any) -> Any:
+    return await state
+
+
+def _report(uid: str, outcome: _Outcome, *, quiet: bool, as_json: bool) -> int:
+    """Show how the run ended, as recorded, and return the exit code."""
+    from flowdeck_store import json_shape
+    from flowdeck_store.errors import StoreError
+    from flowdeck_store.reader import Reader
+
+    try:
+        with Reader.open(home()) as reader:
+            run = reader.run_by_uid(uid)
+            if run is not None and not quiet:
+                _show_end(reader, run)
+    except StoreError as error:
+        say(f"flowdeck: {error}")
+        run = None
+    if run is None:
+        say("flowdeck: the run is not in the record yet; what happened is kept in its journal.")
+        if outcome.error is not None:
+            say(f"flowdeck: {type(outcome.error).__name__}: {outcome.error}")
+        return STORE if as_json else outcome.code
+    if as_json:
+        echo_json([json_shape.flow_run(run)])
+    return exit_code(run) if run.is_final else outcome.code
+
+
+def _show_end(reader: Any, run: FlowRunRecord) -> None:
+    from flowdeck.failures import render
+    from flowdeck_app.cli.common import echo
+    from flowdeck_app.text.runs import ending
+    from flowdeck_app.text.safe import lines
+
+    seen = look(sys.stderr)
+    task = reader.first_failures([run.id]).get(run.id)
+    # On a terminal the log lines with the traceback were not shown: the display had their place.
+    if is_terminal(sys.stderr):
+        failure = reader.last_failure(run.id, task.no if task else 0)
+        if failure is not None and failure.exception is not None:
+            echo(lines(render(failure.exception)), sys.stderr)
+    echo(ending(run, seen), sys.stderr)
+    if task is not None:
+        say(f"  flowdeck task {task.ref} shows the traceback with its variables")
+    elif run.code != 3:
+        say(f"  flowdeck show {run.id} shows more")
+
+
+@contextlib.contextmanager
+def _prints_to_stderr(wanted: bool) -> Iterator[None]:
+    """Send what the flow prints to stderr, so that stdout holds nothing but the JSON.
+
+    Also what processes print that the flow starts, where stdout is a real file.
+    """
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    try:
+        real = sys.stdout.fileno() == 1 and sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # replaced, as test runners do
+        real = False
+    with contextlib.redirect_stdout(sys.stderr):
+        if not real:
+            yield
+            return
+        saved = os.dup(1)
+        try:
+            os.dup2(2, 1)
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 1)
+            os.close(saved)
