@@ -122,6 +122,7 @@ class Journal:
                 return
             del self._chain[0]
             if oldest.path and oldest.size == self.segment_bytes and len(self._spares) < _SPARES:
+                oldest.retire()
                 self._spares.append(oldest)
             else:
                 oldest.discard()

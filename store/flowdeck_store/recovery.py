@@ -166,16 +166,31 @@ class Recovery:
         ingester = Ingester(
             conn, lambda: gate.hold(WAIT_S), session.id, lambda: max(map(_time_of, batch))
         )
-        applied = session.applied
+        applied, skipped = session.applied, 0
         for number, event in _records(left):
-            if number < applied + len(batch):
+            expected = applied + len(batch)
+            if number < expected:
                 continue
+            if number > expected:
+                # A file in between is gone; what follows it must not be lost with it.
+                applied += self._commit_all(ingester, batch, applied)
+                self._skip_to(conn, session, number)
+                skipped, applied = skipped + number - applied, number
             batch.append(event)
             if len(batch) >= _BATCH:
                 applied += self._commit(ingester, batch, applied)
+        applied += self._commit_all(ingester, batch, applied)
+        return applied - session.applied - skipped
+
+    def _commit_all(self, ingester: Ingester, batch: list[Event], applied: int) -> int:
+        done = 0
         while batch:
-            applied += self._commit(ingester, batch, applied)
-        return applied - session.applied
+            done += self._commit(ingester, batch, applied + done)
+        return done
+
+    def _skip_to(self, conn: sqlite3.Connection, session: _Session, number: int) -> None:
+        with gate_of(self._paths.gate).hold(WAIT_S):
+            conn.execute("UPDATE sessions SET applied=? WHERE id=?", (number, session.id))
 
     def _commit(self, ingester: Ingester, batch: list[Event], applied: int) -> int:
         if self._stop():

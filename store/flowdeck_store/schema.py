@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.ddl import INDEXES_V1, TABLES_V1
@@ -11,7 +12,7 @@ from flowdeck_store.errors import StoreCorrupt, StoreTooNew
 from flowdeck_store.ingest_ddl import INGEST_TRIGGER, INGEST_VIEW
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlite_utils import Database, Migrations
@@ -89,18 +90,30 @@ def _migrations() -> Migrations:
 
     @migrations(name="0001_first_schema")
     def first_schema(db: Database) -> None:
-        db.executescript(TABLES_V1)
-        db.executescript(INDEXES_V1)
-        db.executescript(INGEST_VIEW + INGEST_TRIGGER)
+        for script in (TABLES_V1, INDEXES_V1, INGEST_VIEW, INGEST_TRIGGER):
+            for statement in _statements(script):
+                db.execute(statement)
 
     return migrations
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script at the ends of its statements (a script run as a whole would commit)."""
+    lines: list[str] = []
+    for line in script.splitlines():
+        lines.append(line)
+        if line.endswith(";") and sqlite3.complete_statement("\n".join(lines)):
+            yield "\n".join(lines)
+            lines.clear()
+    if lines:
+        yield "\n".join(lines)
 
 
 def _describe(conn: sqlite3.Connection, written_by: str) -> None:
     """Keep in ``meta`` who wrote the schema and which readers understand it."""
     conn.executemany(
         "INSERT OR IGNORE INTO meta(key, value) VALUES(?, ?)",
-        [("db_uid", uuid.uuid4().hex), ("created_us", time.time_ns() // 1000)],
+        [("db_uid", os.urandom(16).hex()), ("created_us", time.time_ns() // 1000)],
     )
     conn.executemany(
         "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)",

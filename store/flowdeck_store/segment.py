@@ -56,6 +56,10 @@ class Segment:
         self.buf[_FIXED.size : _FIXED.size + len(info)] = info
         self.first, self.seed, self.count = first, seed, None
 
+    def retire(self) -> None:
+        """All records are in the store: make sure that nobody replays them."""
+        self.buf[: len(_MAGIC)] = bytes(len(_MAGIC))
+
     def discard(self) -> None:
         """Let go of the memory and delete the file."""
         if isinstance(self.buf, mmap.mmap):

@@ -10,18 +10,19 @@ from flowdeck_store.events import FAILURE, LOG, Event
 MESSAGE_BYTES: Final = 65_536
 #: The longest JSON text that is stored; cutting JSON would break it, so longer is left out.
 JSON_BYTES: Final = 4_194_304
+_MARK: Final = 40  # bytes that the mark of what is missing may take
 _PLAIN: Final = (int, float, str, bytes, bool, type(None))
 _LONG: Final = MESSAGE_BYTES // 4  # a text of fewer characters cannot be too long
 
 
 def clip(text: str, limit: int = MESSAGE_BYTES) -> str:
-    """Cut a text to ``limit`` bytes of UTF-8 and say how much is missing."""
+    """Bound a text to ``limit`` (> 40) bytes of UTF-8; its end then says how much is missing."""
     if len(text) <= limit // 4:
         return text
     data = text.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
         return text
-    kept = data[:limit].decode("utf-8", "ignore")
+    kept = data[: limit - _MARK].decode("utf-8", "ignore")
     return f"{kept}… {len(data) - len(kept.encode()):,} more bytes"
 
 
