@@ -53,6 +53,8 @@ class Budget:
 DEFAULT: Final = is_secret
 _BUDGET: Final = Budget()
 _NOTES: Final = 10
+#: Shorter secrets are not looked for in other variables: they would be found everywhere.
+_GUESSABLE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class _Capture:
         self.seen: set[int] = set()
         self.messages: list[tuple[dict[str, Any], str, _Message]] = []
         self.variables: list[tuple[dict[str, Any], object]] = []
+        self.secrets: set[str] = set()  # what hidden variables hold may be in others too
 
     def run(self, exc: BaseException) -> dict[str, Any]:
         end = time.monotonic() + self.budget.seconds
@@ -181,7 +184,9 @@ class _Capture:
         values = [value for _, value in self.variables]
         shown = safe_reprs(values, self.budget.repr, seconds=self.left(end), hides=self.redact)
         for (variable, _), text in zip(self.variables, shown, strict=True):
-            variable["repr"] = text
+            for secret in self.secrets:
+                text = text.replace(secret, HIDDEN)
+            variable["repr"] = bound(text, self.budget.repr)
         return failure_budget.fit(root, self.budget.size)
 
     def left(self, end: float) -> float:
@@ -285,6 +290,8 @@ class _Capture:
             described.append(variable)
             if self.hides(name, value):
                 variable["hidden"] = True
+                if type(value) is str and len(value) >= _GUESSABLE:
+                    self.secrets.add(value)
                 continue
             size = _size(value)
             if size is not None:

@@ -112,7 +112,7 @@ class Sources:
             "end_lineno": end_lineno or place.lineno,
             "col": _characters(lines, place.lineno, col),
             "end_col": _characters(lines, end_lineno or place.lineno, end_col),
-            "func": encodable(code.co_qualname),
+            "func": encodable(code.co_qualname.rpartition("<locals>.")[2]),
             "module": encodable(place.module),
             "is_user": is_user,
             "source": self._around(code.co_filename, place.lineno, lines, is_user),

@@ -90,7 +90,8 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
         headers = {"Authorization": "Bearer hunter2", "Accept": "*"}
         url = "postgres://ann:hunter2@host/db"
         token = None
-        raise ValueError(user, api_key, len(headers), len(url), token)
+        copies = [password, user]
+        raise ValueError(user, api_key, len(headers), len(url), token, len(copies))
 
     captured = capture(caught(connect, "hunter2", "ann"))
     found = variables(record(captured)["frames"][-1])
@@ -101,6 +102,7 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
     assert found["headers"]["repr"] == "{'Authorization': <hidden>, 'Accept': '*'}"
     assert found["token"]["repr"] == "None"
     assert found["user"]["repr"] == "'ann'"
+    assert found["copies"]["repr"] == "['<hidden>', 'ann']"
     assert "hunter2" not in captured.variables
 
 
@@ -146,12 +148,10 @@ def test_a_cause_is_kept_and_a_suppressed_context_is_not() -> None:
         except ZeroDivisionError:
             raise ValueError("second") from cause
 
-    found = record(capture(caught(fail, OSError(2, "gone", "file"))))
+    found = record(capture(caught(fail, FileNotFoundError(2, "gone", "file"))))
     assert found["suppress_context"] is True
-    assert (found["cause"]["type"], found["cause"]["message"]) == (
-        "OSError" if OSError(2, "").__class__ is OSError else "FileNotFoundError",
-        "[Errno 2] gone: 'file'",
-    )
+    assert found["cause"]["type"] == "FileNotFoundError"
+    assert found["cause"]["message"] == "[Errno 2] gone: 'file'"
     assert found["context"] is None
     found = record(capture(caught(fail, None)))
     assert found["cause"] is None
@@ -335,10 +335,11 @@ def test_a_variable_whose_repr_never_ends_does_not_cost_the_others() -> None:
     assert time.perf_counter() - started < 5
 
 
-@pytest.mark.parametrize("error", [NoAttributes("x"), Weird("x")])
-def test_exceptions_that_fight_back_are_captured(error: BaseException) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_exceptions_that_fight_back_are_captured(number: int) -> None:
+    error = (NoAttributes, Weird)[number]("x")
     captured = capture(caught(raise_, error))
-    assert captured.exc_type.endswith(("NoAttributes", "Weird"))
+    assert captured.exc_type == f"{__name__}.{('NoAttributes', 'Weird')[number]}"
     assert record(captured)["frames"]
 
 
