@@ -6,56 +6,81 @@ pays for starting one twice, and code that blocks the flow's own loop cannot sta
 
 from __future__ import annotations
 
-import contextlib
+import contextvars
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from anyio.from_thread import BlockingPortal
 
 _lock = threading.Lock()
-_stack: contextlib.ExitStack | None = None
-_portal: BlockingPortal | None = None
-_loop: asyncio.AbstractEventLoop | None = None
+_started: _Started | None = None
+_background: set[asyncio.Task[Any]] = set()  # the loop itself keeps only weak references
 
 
-def portal() -> BlockingPortal:
-    """Return the portal to the loop, started if need be."""
-    global _stack, _portal, _loop
+class _Started(NamedTuple):
+    portal: BlockingPortal
+    loop: asyncio.AbstractEventLoop
+
+
+def _start() -> _Started:
+    global _started
+    if _started is not None:
+        return _started
     with _lock:
-        if _portal is None:
-            import anyio.from_thread
+        if _started is None:
+            ready: Future[_Started] = Future()
+            thread = threading.Thread(target=_main, args=[ready], name="flowdeck-loop", daemon=True)
+            thread.start()
+            _started = ready.result()
+        return _started
 
-            _stack = contextlib.ExitStack()
-            _portal = _stack.enter_context(
-                anyio.from_thread.start_blocking_portal("asyncio", name="flowdeck-loop")
-            )
-            _loop = _portal.call(_running)
-        return _portal
+
+def _main(ready: Future[_Started]) -> None:
+    import anyio
+
+    anyio.run(_serve, ready)
+
+
+async def _serve(ready: Future[_Started]) -> None:
+    import asyncio
+
+    from anyio.from_thread import BlockingPortal
+
+    async with BlockingPortal() as portal:
+        ready.set_result(_Started(portal, asyncio.get_running_loop()))
+        await portal.sleep_until_stopped()
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
     """Return the loop, started if need be."""
-    portal()
-    assert _loop is not None
-    return _loop
+    return _start().loop
 
 
-async def _running() -> asyncio.AbstractEventLoop:
-    import asyncio
+def spawn(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+    """Run an async function on the loop, from any thread (the loop's too), without waiting for it
+    and without the caller's context."""
+    loop = event_loop()
+    empty = contextvars.Context()
 
-    return asyncio.get_running_loop()
+    def begin() -> None:
+        task = loop.create_task(function(*args), context=empty)
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+
+    loop.call_soon_threadsafe(begin, context=empty)
 
 
 def is_this_thread() -> bool:
     """Say whether the caller runs on the engine's loop (and so must not wait for it)."""
     from flowdeck.context import running_loop
 
-    return _loop is not None and running_loop() is _loop
+    return _started is not None and running_loop() is _started.loop
 
 
 def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
@@ -65,8 +90,7 @@ def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
     loop of its own is used in another thread, because waiting here would wait for ever.
     """
     if not is_this_thread():
-        return portal().call(function, *args)
-    import contextvars
+        return _start().portal.call(function, *args)
     from concurrent.futures import ThreadPoolExecutor
 
     import anyio
@@ -78,11 +102,9 @@ def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
 
 def _forget_after_fork() -> None:
     """A forked child has no such thread: it starts its own."""
-    global _lock, _stack, _portal, _loop
+    global _lock, _started
     _lock = threading.Lock()
-    if _stack is not None:
-        _stack.pop_all()  # its thread does not exist here: never join it
-    _stack, _portal, _loop = None, None, None
+    _started = None
 
 
 if hasattr(os, "register_at_fork"):

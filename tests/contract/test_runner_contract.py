@@ -529,7 +529,7 @@ def test_the_failure_is_recorded_with_frames_and_locals(runner: Any, home: Any) 
         assert failure.exc_type.endswith("KeyError")
         assert failure.exception is not None
         frame = failure.exception["frames"][-1]
-        assert frame["func"] == "broken"
+        assert frame["func"].endswith("broken")
         values = {x["name"]: x.get("repr") for x in frame["locals"]}
         assert values["half"] == "2.5"
         assert "hunter2" not in str(failure.exception["frames"][-1]["locals"])
@@ -606,12 +606,12 @@ def test_a_subflow_has_its_own_runner_and_is_linked(runner: Any, home: Any) -> N
 
     assert parent() == 3
     with stored(home) as reader:
-        run = reader.resolve_run("@last")
-        assert run.flow == "child"
-        above = reader.run(run.parent_task >> 24)
-        assert above is not None
+        above = reader.resolve_run("@last")
         assert above.flow == "parent"
-        assert [c.id for c in reader.children(above.id)] == [run.id]
+        (run,) = reader.children(above.id)
+        assert run.flow == "child"
+        assert run.parent_task is not None
+        assert run.parent_task >> 24 == above.id
 
 
 def test_tasks_called_directly_do_not_use_the_runner(runner: Any) -> None:

@@ -146,8 +146,7 @@ class _ThreadPool:
                 return
             self._slots += 1
             self._growing = True
-        portal = loop.portal()
-        portal.start_task_soon(self._host)
+        loop.spawn(self._host)
 
     async def _host(self) -> None:
         """Keep one worker thread of anyio's busy for as long as this pool needs it."""
