@@ -39,20 +39,14 @@ async def ask(port: int, name: str) -> str:
     return line.decode().strip()
 
 
-@task
-def sort(lines: list[str]) -> list[str]:
-    """Plain functions are as welcome; the lines are futures until this task starts."""
-    return sorted(lines)
-
-
 @flow
 async def async_flow() -> list[str]:
     """Ask about twenty modules at once."""
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        lines = [await ask.submit(port, name) for name in MODULES]
-        return sort.submit(lines).result()
+        asked = [await ask.submit(port, name) for name in MODULES]
+        return [await future.result() for future in asked]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""Importing flowdeck is cheap: what is heavy comes when it is first needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+OPTIONAL = {"dask", "distributed", "ray"}
+HEAVY = {"textual", "rich", "click", "pydantic", "sqlite_utils", "anyio", "asyncio", "sqlite3"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh Python has loaded after the code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_import_flowdeck_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import flowdeck")
+    assert "flowdeck" in loaded
+    assert not loaded & (OPTIONAL | HEAVY)
+
+
+def test_defining_flows_and_tasks_loads_nothing_heavy() -> None:
+    code = (
+        "from flowdeck import flow, task\n"
+        "@task\ndef double(x): return 2 * x\n"
+        "@flow\ndef run(x: int = 1): return double.submit(x)\n"
+    )
+    assert not loaded_by(code) & (OPTIONAL | {"textual", "sqlite_utils", "sqlite3", "anyio"})
+
+
+def test_the_module_of_runners_works_without_dask_and_ray() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['distributed'] = sys.modules['dask'] = sys.modules['ray'] = None\n"
+        "from flowdeck.task_runners import ConcurrentTaskRunner, SequentialTaskRunner\n"
+        "ConcurrentTaskRunner(); SequentialTaskRunner()\n"
+        "for name in ('distributed', 'dask', 'ray'): del sys.modules[name]\n"
+    )
+    assert not loaded_by(code) & OPTIONAL
+
+
+def test_the_reading_side_of_the_store_loads_no_terminal_library() -> None:
+    loaded = loaded_by("import flowdeck_store.reader, flowdeck_store.feed, flowdeck_store.query")
+    assert not loaded & (OPTIONAL | {"textual", "rich", "click", "pydantic", "anyio", "flowdeck"})
+
+
+@pytest.mark.parametrize("verb", ["--help", "runs --help", "logs --help"])
+def test_help_of_the_command_line_loads_no_terminal_app(verb: str) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['flowdeck', *{verb.split()!r}]\n"
+        "from flowdeck_app.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+    )
+    assert not loaded_by(code) & (OPTIONAL | {"textual", "pydantic", "sqlite_utils"})
+
+
+def test_import_flowdeck_takes_a_fraction_of_a_second() -> None:
+    """The budget is 80 ms on a quiet machine; several times that leaves room for a busy one."""
+
+    def seconds(code: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - began
+
+    bare = min(seconds("pass") for _ in range(3))
+    ours = min(seconds("import flowdeck") for _ in range(3))
+    assert ours - bare < 0.3
