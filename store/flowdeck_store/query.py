@@ -231,6 +231,6 @@ class _Scanner:
 
     def _unknown_field(self, match: re.Match[str]) -> QueryError:
         name = match[1]
-        hint = values.near(name, FIELDS) or f"; there are {', '.join(FIELDS)}"
+        hint = values.near(name, FIELDS) or f"; there are {', '.join(FIELDS)}."
         search = f' To search for the text, quote it: "{name}:…"'
         return QueryError(f"there is no filter {values.shown(name)}{hint}{search}", match.start())

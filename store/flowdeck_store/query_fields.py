@@ -98,8 +98,8 @@ def _state(value: Value, subject: Subject, now_us: int) -> Condition:
     condition = STATE_WORDS.get(values.plain(value.text))
     if condition is None:
         hint = values.near(values.plain(value.text), STATE_WORDS)
-        own = "" if hint else ' (put the name of a state of your own in quotes: state:"Name")'
-        raise ValueError(f"{values.shown(value.text)} is no state{hint}{own}")
+        own = 'put the name of a state of your own in quotes: state:"Name"'
+        raise ValueError(f"{values.shown(value.text)} is no state{hint} ({own})")
     return condition.format(a=alias), ()
 
 
