@@ -69,7 +69,7 @@ def _numpy(lines: list[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     current: list[list[str]] = []
     inside = False
-    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+    for line, below in zip(lines, [*lines[1:], ""], strict=False):
         if below.strip() and set(below.strip()) == {"-"}:
             inside, current = _NUMPY_SECTION.match(line.strip()) is not None, []
             continue

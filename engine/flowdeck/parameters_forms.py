@@ -16,7 +16,13 @@ from typing import Any, Final, Literal
 from flowdeck import docstrings
 from flowdeck.jsonable import dump_value
 from flowdeck.parameters_bind import signature_of
-from flowdeck.parameters_types import adapter_for, annotations_of, whole_annotation, without_none
+from flowdeck.parameters_types import (
+    adapter_for,
+    annotations_of,
+    is_unchecked,
+    whole_annotation,
+    without_none,
+)
 from flowdeck.previews import safe_repr
 
 Widget = Literal[
@@ -106,13 +112,15 @@ def _describe(parameter: inspect.Parameter, annotation: Any, doc: str) -> Parame
 
 def widget_of(annotation: Any) -> Widget:
     """Return what to edit a value of this (not optional) annotation with."""
+    if is_unchecked(annotation):
+        return "text"
     if isinstance(annotation, type) and annotation in _SCALARS:
         return _SCALARS[annotation]
     if choices_of(annotation) is not None:
         return "choice"
     origin = typing.get_origin(annotation) or annotation
     if not isinstance(origin, type):
-        return "text" if annotation is Any else "json"
+        return "json"
     if issubclass(origin, pathlib.PurePath):
         return "path"
     if issubclass(origin, str):
@@ -168,7 +176,7 @@ def _as_text(annotation: Any) -> str:
 
 def _schema(annotation: Any, doc: str, default_json: str | None) -> dict[str, Any]:
     schema: dict[str, Any] = {}
-    adapter = None if annotation is Any else adapter_for(annotation)
+    adapter = None if is_unchecked(annotation) else adapter_for(annotation)
     if adapter is not None:
         try:
             schema = dict(adapter.json_schema())
