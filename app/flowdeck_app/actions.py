@@ -231,6 +231,7 @@ REGISTRY: Final = ActionRegistry((
     _a("view.group", "b", "Group", "Group by task, worker or state.", _VIEW),
     _a("view.more", "plus", "More", "Zoom in on the timeline, or more lines round a match.", _VIEW),
     _a("view.less", "minus", "Less", "Zoom out, or fewer lines round a match.", _VIEW),
+    _a("view.fit", "0", "Fit", "Show the whole run on the timeline.", _VIEW),
     _a("view.all", "a", "All", "Show all frames, columns or attempts.", _VIEW),
     _a("view.diff", "d", "Diff", "What differs: recorded and present source, or parameters.", _VIEW),
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from textual.message import Message
 
 from flowdeck_store.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
-from flowdeck_store.feed import Feed
+from flowdeck_store.feed import Changes, Cursor, Feed
 from flowdeck_store.paths import StorePaths
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ FAST: Final = 0.05  # seconds between two looks while a visible run is live
 SLOW: Final = 0.5  # otherwise
 LINGER: Final = 3.0  # seconds of fast looks after a change
 STALE: Final = 2.0  # seconds without an answer until the view counts as stale
+MOST: Final = 300  # changes looked at to learn which runs they belong to; more are "any run"
 
 
 class Health(enum.Enum):
@@ -105,6 +106,12 @@ class Watcher(Protocol):
     def poll(self) -> bool:
         """Say whether anything changed since the last call."""
 
+    def start(self) -> Cursor:
+        """Return the cursor behind everything there is."""
+
+    def changes(self, cursor: Cursor, run_id: int | None = None, limit: int = 2000) -> Changes:
+        """Return what was written behind a cursor."""
+
     def close(self) -> None:
         """Close the connection."""
 
@@ -130,6 +137,7 @@ class LiveFeed:
         self._home, self._post = home, post
         self._open, self._monotonic = open_feed, monotonic
         self._feed: Watcher | None = None
+        self._cursor: Cursor | None = None
         self._wake = threading.Event()
         self._ended = False
         self._eager = False
@@ -184,7 +192,7 @@ class LiveFeed:
         try:
             if self._feed is None:
                 self._feed = self._open(self._home)
-            changed = self._feed.poll()
+            changes = self._changes(self._feed) if self._feed.poll() else None
         except StoreTooNew as error:
             self._trouble(Health.NEWER, str(error))
         except StoreCorrupt as error:
@@ -194,14 +202,24 @@ class LiveFeed:
         except (StoreError, sqlite3.Error, OSError) as error:
             self._trouble(Health.CORRUPT, str(error))
         else:
-            self._answered(changed)
+            self._answered(changes)
 
-    def _answered(self, changed: bool) -> None:
+    def _changes(self, feed: Watcher) -> Changes:
+        """Learn which runs changed, without reading all of a flood."""
+        if self._cursor is None:
+            self._cursor = feed.start()
+            return Changes((), (), frozenset(), self._cursor)
+        found = feed.changes(self._cursor, limit=MOST)
+        self._cursor = feed.start() if found.more else found.cursor
+        return found
+
+    def _answered(self, changes: Changes | None) -> None:
         self._answered_at = self._monotonic()
         self._report(self._state_of_file())
-        if changed:
+        if changes is not None:
             self._changed_at = self._answered_at
-            self._post(StoreChanged())
+            run_ids = frozenset() if changes.more else changes.run_ids
+            self._post(StoreChanged(run_ids, reset=changes.reset))
 
     def _state_of_file(self) -> Health:
         db = StorePaths(self._home).db

@@ -11,18 +11,19 @@ from abc import ABC, abstractmethod
 from array import array
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from flowdeck_app.access import ROWS, StoreAccess
+from flowdeck_app.access import ROWS, SLOW, StoreAccess
 from flowdeck_app.rows import RunRow, TaskRow
+from flowdeck_app.views.timeline import Bar, bar_of, bar_of_group, lanes
 from flowdeck_app.widgets.source import Key, MemorySource
 from flowdeck_store.ordering import RowIndex
 from flowdeck_store.query import quote
 from flowdeck_store.records import LogRecord
-from flowdeck_store.summaries import TimelineRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from flowdeck_store.reader import Reader
+    from flowdeck_store.summaries import TimelineRow
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -32,6 +33,8 @@ _NO_ROWS: Final = RowIndex(range(0), True)
 _P50_KEPT: Final = 15.0
 #: New log lines taken at a time when an index grows.
 _GROWTH: Final = 5000
+#: Task runs that worker lanes are made of.
+_LANED: Final = 5000
 
 
 class IndexSource(ABC, Generic[R]):
@@ -48,6 +51,7 @@ class IndexSource(ABC, Generic[R]):
         self._access, self._lane = access, lane
         self._index: RowIndex = _NO_ROWS
         self._lent: Reader | None = None
+        self._found: tuple[str, int, frozenset[int]] = ("", 0, frozenset())
 
     @abstractmethod
     def _look(self, reader: Reader) -> RowIndex:
@@ -108,8 +112,10 @@ class IndexSource(ABC, Generic[R]):
 
     def find(self, text: str, start: int, step: int) -> int | None:
         """Return the next row that contains ``text``, round the end if need be."""
-        wanted = set(self._matches(self._reader, text))
         ids, total = self._index.ids, len(self._index)
+        if self._found[:2] != (text, total):
+            self._found = (text, total, frozenset(self._matches(self._reader, text)))
+        wanted = self._found[2]
         if not wanted:
             return None
         places = (index % total for index in range(start, start + step * total, step))
@@ -254,10 +260,10 @@ class LogSource(IndexSource[LogRecord]):
         return row.seq
 
 
-class TimelineSource(IndexSource[TimelineRow]):
+class TimelineSource(IndexSource[Bar]):
     """Task runs of a run as bars over time, in the order of their start.
 
-    Keys are packed task ids. :attr:`span_us` is the time from the first to the last event.
+    Keys are packed task ids. ``start_us`` and ``end_us`` are those of the run, as of the last look.
     """
 
     def __init__(
@@ -275,15 +281,16 @@ class TimelineSource(IndexSource[TimelineRow]):
             self.end_us = run.ended_us
         return reader.task_index(self.run_id, self.query, self.order)
 
-    def _read(self, reader: Reader, keys: Sequence[int]) -> list[TimelineRow]:
-        return reader.timeline(self.run_id, [key & 0xFFFFFF for key in keys])
+    def _read(self, reader: Reader, keys: Sequence[int]) -> list[Bar]:
+        rows = reader.timeline(self.run_id, [key & 0xFFFFFF for key in keys])
+        return [bar_of(row, self.run_id) for row in rows]
 
     def _matches(self, reader: Reader, text: str) -> Iterable[int]:
         return reader.task_index(self.run_id, f"{self.query} {quote(text)}").ids
 
-    def key(self, row: TimelineRow) -> int:
+    def key(self, row: Bar) -> int:
         """Return the packed task id."""
-        return self.run_id << 24 | row.no
+        return int(row.key)
 
 
 class ListSource(MemorySource[R]):
@@ -333,63 +340,29 @@ class ListSource(MemorySource[R]):
         return super().again(rows)
 
 
-class FakeSource(Generic[R]):
-    """A source of any size for tests and benchmarks: rows are made when they are asked for.
+def group_bars(access: StoreAccess, run_id: int) -> ListSource[Bar]:
+    """Return the source of a timeline with one folded bar a task."""
 
-    Args:
-        make: index and version -> row.
-        total: how many rows.
-        key: what names a row.
-        stable: see :class:`~flowdeck_app.widgets.source.Source`.
-    """
+    def load(reader: Reader) -> list[Bar]:
+        return [bar_of_group(group) for group in reader.task_groups(run_id)]
 
-    def __init__(
-        self,
-        make: Callable[[int], R],
-        total: int,
-        *,
-        key: Callable[[R], Key],
-        position: Callable[[Key], int | None] = lambda key: key if isinstance(key, int) else None,
-        stable: bool = False,
-    ) -> None:
-        self.make, self.total, self.stable = make, total, stable
-        self.asked: list[tuple[int, int]] = []
-        self.error: Exception | None = None
-        self._key, self._position = key, position
+    return ListSource(access, load, key=lambda bar: bar.key, text=lambda bar: bar.name)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Call ``work`` at once."""
-        if self.error is not None:
-            raise self.error
-        return work()
 
-    def renew(self) -> None:
-        """Nothing to do: ``total`` and ``make`` are always of now."""
+def worker_bars(access: StoreAccess, run_id: int) -> ListSource[Bar]:
+    """Return the source of a timeline with one bar a worker (of the first 5,000 task runs)."""
 
-    def count(self) -> int:
-        """Return ``total``."""
-        return self.total
+    def load(reader: Reader) -> list[Bar]:
+        run = reader.run(run_id)
+        if run is None:
+            return []
+        index = reader.task_index(run_id, order="start")
+        rows = reader.timeline(run_id, [key & 0xFFFFFF for key in index.slice(0, _LANED)])
+        end = run.ended_us or max((run.state_us, *(_last_us(row) for row in rows)))
+        return lanes(rows, run.started_us or run.created_us, end)
 
-    def fetch(self, start: int, n: int) -> Sequence[R]:
-        """Make the rows; what was asked is kept in :attr:`asked`."""
-        self.asked.append((start, n))
-        return [self.make(index) for index in range(start, min(start + n, self.total))]
+    return ListSource(access, load, key=lambda bar: bar.key, text=lambda bar: bar.name, lane=SLOW)
 
-    def key(self, row: R) -> Key:
-        """Return what names the row."""
-        return self._key(row)
 
-    def index_of(self, key: Key) -> int | None:
-        """Return where the row is."""
-        found = self._position(key)
-        return found if found is not None and found < self.total else None
-
-    def again(self, rows: Sequence[R]) -> Sequence[R | None]:
-        """Make the same rows anew."""
-        places = [self._position(self._key(row)) for row in rows]
-        return [None if place is None else self.make(place) for place in places]
-
-    def find(self, text: str, start: int, step: int) -> int | None:
-        """Look through the rows' text."""
-        places = (index % self.total for index in range(start, start + step * self.total, step))
-        return next((p for p in places if text.casefold() in str(self.make(p)).casefold()), None)
+def _last_us(row: TimelineRow) -> int:
+    return max((s.end_us or s.start_us for s in row.segments), default=0)

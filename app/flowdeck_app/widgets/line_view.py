@@ -211,10 +211,13 @@ class LineView(LineRows[R], can_focus=True):
         """Put the cursor on the clicked row; a double click opens it."""
         if self.text_selection is not None and event.chain == 1:
             return
-        if event.y < self._drawing.heading_height:
-            self.heading_clicked(event.x - 2)
+        at = event.get_content_offset(self)
+        if at is None:
             return
-        place = self._drawing.row_on_line(event.y)
+        if at.y < self._drawing.heading_height:
+            self.heading_clicked(at.x - 2)
+            return
+        place = self._drawing.row_on_line(at.y)
         if place is None:
             return
         self._put_cursor(place)

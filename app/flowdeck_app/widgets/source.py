@@ -126,3 +126,65 @@ class MemorySource(Generic[R]):
             if wanted in self._text(self._now[index]).casefold():
                 return index
         return None
+
+
+class FakeSource(Generic[R]):
+    """A source of any size for tests and benchmarks: rows are made when they are asked for.
+
+    Args:
+        make: index and version -> row.
+        total: how many rows.
+        key: what names a row.
+        stable: see :class:`~flowdeck_app.widgets.source.Source`.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], R],
+        total: int,
+        *,
+        key: Callable[[R], Key],
+        position: Callable[[Key], int | None] = lambda key: key if isinstance(key, int) else None,
+        stable: bool = False,
+    ) -> None:
+        self.make, self.total, self.stable = make, total, stable
+        self.asked: list[tuple[int, int]] = []
+        self.error: Exception | None = None
+        self._key, self._position = key, position
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call ``work`` at once."""
+        if self.error is not None:
+            raise self.error
+        return work()
+
+    def renew(self) -> None:
+        """Nothing to do: ``total`` and ``make`` are always of now."""
+
+    def count(self) -> int:
+        """Return ``total``."""
+        return self.total
+
+    def fetch(self, start: int, n: int) -> Sequence[R]:
+        """Make the rows; what was asked is kept in :attr:`asked`."""
+        self.asked.append((start, n))
+        return [self.make(index) for index in range(start, min(start + n, self.total))]
+
+    def key(self, row: R) -> Key:
+        """Return what names the row."""
+        return self._key(row)
+
+    def index_of(self, key: Key) -> int | None:
+        """Return where the row is."""
+        found = self._position(key)
+        return found if found is not None and found < self.total else None
+
+    def again(self, rows: Sequence[R]) -> Sequence[R | None]:
+        """Make the same rows anew."""
+        places = [self._position(self._key(row)) for row in rows]
+        return [None if place is None else self.make(place) for place in places]
+
+    def find(self, text: str, start: int, step: int) -> int | None:
+        """Look through the rows' text."""
+        places = (index % self.total for index in range(start, start + step * self.total, step))
+        return next((p for p in places if text.casefold() in str(self.make(p)).casefold()), None)

@@ -74,7 +74,9 @@ class StripWidget(Widget):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    StripWidget { height: 1; width: 1fr; background: $background; }
+    StripWidget {
+        height: 1; width: 1fr; background: $background; text-wrap: nowrap; text-overflow: clip;
+    }
     """
 
     @property
@@ -99,12 +101,13 @@ class StripWidget(Widget):
     def on_click(self, event: events.Click) -> None:
         """Find the clicked piece."""
         lines = self.rows(self.look, self.size.width)
-        if not 0 <= event.y < len(lines):
+        place = event.get_content_offset(self)
+        if place is None or place.y >= len(lines):
             return
         position = 0
-        for piece in lines[event.y]:
+        for piece in lines[place.y]:
             position += width(piece.text)
-            if event.x < position:
+            if place.x < position:
                 if piece.key is not None:
                     event.stop()
                     self.picked(piece.key)

@@ -1,0 +1,104 @@
+"""The header lines of a run: state, bar, percent and time; figures below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Unpack
+
+from textual.reactive import reactive
+
+from flowdeck_app.glyphs import kind_of, word_of
+from flowdeck_app.views.progress import progress_content
+from flowdeck_app.views.runs import ended_tasks
+from flowdeck_app.views.states import style_of
+from flowdeck_app.views.text import clean, number, width
+from flowdeck_app.views.times import between, duration
+from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
+from flowdeck_store.states import BUCKETS, is_final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowdeck_app.views.look import Look
+    from flowdeck_app.widgets.guard import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the line shows.
+
+    Attributes:
+        code: state code of the run; ``named`` the state's own name.
+        counts: task runs per bucket.
+        started_us: start of the run; ``ended_us`` its end.
+        expected: seconds that it will probably take in all, ``None`` if unknown.
+        message: what the state says, shown when there are no tasks.
+    """
+
+    code: int = 0
+    named: str | None = None
+    counts: tuple[int, ...] = (0,) * len(BUCKETS)
+    started_us: int | None = None
+    ended_us: int | None = None
+    expected: float | None = None
+    message: str = ""
+
+
+class ProgressLine(StripWidget):
+    """``▸ RUNNING  ━━━━━━━━╺────  148/212  70%   1m 12s   eta 31s``"""
+
+    DEFAULT_CSS = """
+    ProgressLine { padding: 0 2; }
+    """
+    progress: reactive[Progress] = reactive(Progress())
+
+    def __init__(self, **names: Unpack[Names]) -> None:
+        super().__init__(**names)
+
+    def on_mount(self) -> None:
+        """Keep the time growing."""
+        self.set_interval(1.0, self._tick)
+
+    def _tick(self) -> None:
+        if self.progress.ended_us is None and self.progress.started_us is not None:
+            self.refresh()
+
+    def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
+        """Return the one line."""
+        shown = self.progress
+        kind = kind_of(shown.code, shown.named)
+        word = word_of(shown.code, shown.named).upper()
+        style = f"bold {style_of(kind)}"
+        head = [Piece(f"{look.symbols.of(kind)} {clean(word, 40)}  ", style)]
+        tail = self._tail(look)
+        total = sum(shown.counts)
+        if not total:
+            message = [Piece(clean(shown.message, 300, newline=" "), "$fd-muted")]
+            return [spread([*head, *message], tail, cells, look.symbols.ellipsis)]
+        room = cells - sum(width(piece.text) for piece in (*head, *tail)) - 2
+        bar = self._bar(look, max(0, min(room, 80)), is_final(shown.code, shown.named))
+        return [spread([*head, *bar], tail, cells, look.symbols.ellipsis)]
+
+    def _bar(self, look: Look, cells: int, final: bool) -> list[Piece]:
+        if cells < 6:
+            return []
+        content = progress_content(self.progress.counts, cells, look, final=final)
+        text = content.plain
+        return [Piece(text[a:b], str(style)) for a, b, style in content.spans]
+
+    def _tail(self, look: Look) -> list[Piece]:
+        shown = self.progress
+        total, done = sum(shown.counts), ended_tasks(shown.counts)
+        pieces: list[Piece] = []
+        if total:
+            group = look.symbols.group
+            figures = f"{number(done, group)}/{number(total, group)}"
+            pieces.append(Piece(f"{figures} {100 * done // total:>3}%", "$fd-strong"))
+        seconds = between(shown.started_us, shown.ended_us, look.now_us)
+        if seconds is not None:
+            pieces.append(Piece(f"  {duration(seconds):>7}", "$fd-strong"))
+            if shown.ended_us is None and shown.expected is not None:
+                left = shown.expected - seconds
+                eta = f"eta {duration(left)}" if left > 0 else f"usually {duration(shown.expected)}"
+                pieces.append(Piece(f"   {eta}", "$fd-muted"))
+        return pieces
