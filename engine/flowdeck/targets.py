@@ -80,11 +80,9 @@ def parse(text: str) -> Target:
         place, name = text.strip(), ""
     if name and not name.isidentifier():
         raise TargetError(f"{name!r} in {text!r} is not the name of a flow. {_FORMS}")
-    if place.endswith(".py") or os.sep in place:
+    if place.endswith(".py") or os.sep in place or Path(place).is_dir():
         return Target(text, _existing(place), None, name or None)
     if place and all(part.isidentifier() for part in place.split(".")):
-        if not name and Path(place).is_dir():
-            raise TargetError(f"{place} is a folder. {_FORMS} `flowdeck flows {place}` lists them.")
         return Target(text, None, place, name or None)
     raise TargetError(f"{text!r} is not a target. {_FORMS}")
 
@@ -98,7 +96,7 @@ def _existing(place: str) -> Path:
         raise TargetError(f"{place} is a folder. {_FORMS} `flowdeck flows {place}` lists them.")
     if path.is_file():
         return Path(os.path.abspath(path))
-    raise TargetError(f"There is no file {place}{_near_file(path)}.")
+    raise TargetError(f"There is no file {place}{_near_file(path)}")
 
 
 def _near_file(path: Path) -> str:
@@ -107,9 +105,9 @@ def _near_file(path: Path) -> str:
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix == ".py"]
     except OSError:
-        return f" (nor the folder {path.parent})" if str(path.parent) != "." else ""
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.with_name(near[0])}?" if near else ""
+        return f", nor the folder {path.parent}."
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean {path.with_name(near[0])}?" if near else "."
 
 
 def find(target: Target) -> FoundFlow | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import io
 import sys
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.segment import Segment
 from rich.text import Text
 
 from flowdeck_app.cli.common import look
@@ -17,7 +20,10 @@ from flowdeck_app.text.progress import progress
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from rich.console import ConsoleOptions
 
     from flowdeck_store.records import FlowRunRecord, TaskRunRecord
 
@@ -53,16 +59,57 @@ def live_console() -> Console:
     return Console(file=sys.stderr, no_color=not seen.color, highlight=False, markup=False)
 
 
-def open_live(console: Console) -> Live:
-    """Return a live region; what is printed meanwhile appears above it."""
+def open_live(console: Console, *, redirect: bool = True) -> Live:
+    """Return a live region; with ``redirect``, what is printed meanwhile appears above it."""
     return Live(
         console=console,
         auto_refresh=False,
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # a pipe gets the flow's prints as they are
-        redirect_stderr=True,
+        redirect_stdout=redirect and sys.stdout.isatty(),
+        redirect_stderr=redirect,
         vertical_overflow="crop",
     )
+
+
+class Prints(io.TextIOBase):
+    """Stands for stdout or stderr: keeps what is printed until the next picture is drawn.
+
+    Printing costs the flow an append, not a redraw. There is no lock: a signal handler may print
+    while the main thread does.
+    """
+
+    def __init__(self, stream: TextIO, parts: collections.deque[str]) -> None:
+        self._stream, self._parts = stream, parts
+
+    def write(self, text: str) -> int:
+        self._parts.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing to do: the display looks ten times a second."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
+class _Raw:
+    """Text that goes to the terminal as it is, colours and all: the flow printed it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield Segment(self.text)
 
 
 class BackgroundDisplay:
@@ -71,17 +118,24 @@ class BackgroundDisplay:
     def __init__(self, home: Path, uid: str) -> None:
         self._home, self._uid = home, uid
         self._stop = threading.Event()
-        self._live = open_live(live_console())
+        self._printed: collections.deque[str] = collections.deque()
+        self._streams = sys.stdout, sys.stderr
+        self._live = open_live(live_console(), redirect=False)
         self._thread = threading.Thread(target=self._work, name="flowdeck-display", daemon=True)
 
     def __enter__(self) -> Self:
         self._live.start()
+        if sys.stdout.isatty():  # a pipe gets the flow's prints as they are
+            sys.stdout = Prints(sys.stdout, self._printed)
+        sys.stderr = Prints(sys.stderr, self._printed)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.stdout, sys.stderr = self._streams
         self._stop.set()
         self._thread.join(timeout=2.0)
+        self._show_prints(everything=True)
         self._live.stop()
 
     def _work(self) -> None:
@@ -91,12 +145,28 @@ class BackgroundDisplay:
                 self._show(reader)
         except Exception as error:
             self._live.console.print(f"flowdeck: no live display: {error}")
+        while not self._stop.wait(INTERVAL):
+            self._show_prints()
 
     def _show(self, reader: Reader) -> None:
         frame: Frame | None = None
         while not self._stop.wait(INTERVAL):
+            self._show_prints()
             run = reader.run_by_uid(self._uid)
             if run is None:
                 continue
             frame = frame or Frame(reader, run)
             self._live.update(frame.draw(run, self._live.console), refresh=True)
+
+    def _show_prints(self, *, everything: bool = False) -> None:
+        """Put whole lines above the live region; half a line waits for its rest."""
+        parts = []
+        while self._printed:
+            parts.append(self._printed.popleft())
+        text = "".join(parts)
+        end = len(text) if everything else text.rfind("\n") + 1
+        if text[end:]:
+            self._printed.appendleft(text[end:])
+        if text[:end]:
+            missing = "" if text[:end].endswith("\n") else "\n"
+            self._live.console.print(_Raw(text[:end] + missing), end="", crop=False)

@@ -102,12 +102,17 @@ def _prepare(order: Order) -> Callable[[], Any]:
     except targets.TargetImportError as error:
         raise _import_failed(order, error) from None
     args, kwargs = _arguments(flow, order)
-    if order.runner:
-        flow = flow.with_options(task_runner=_runner(order.runner, order.options))
-    elif order.options:
-        runner = flow.task_runner
-        flow = flow.with_options(task_runner=_runner(runner.name, order.options, runner.options))
-    return functools.partial(flow, *args, **kwargs, return_state=True)
+    return functools.partial(_with_runner(flow, order), *args, **kwargs, return_state=True)
+
+
+def _with_runner(flow: Flow[..., Any], order: Order) -> Flow[..., Any]:
+    """Return the flow with the runner that was asked for; options add to those in the code."""
+    own = flow.task_runner
+    if order.runner in {None, own.name}:
+        if not order.options:
+            return flow
+        return flow.with_options(task_runner=_runner(own.name, order.options, own.options))
+    return flow.with_options(task_runner=_runner(str(order.runner), order.options))
 
 
 def _runner(name: str, texts: Mapping[str, str], base: Mapping[str, Any] | None = None) -> Any:
@@ -246,7 +251,7 @@ def _report(uid: str, outcome: _Outcome, *, quiet: bool, as_json: bool) -> int:
     try:
         with Reader.open(home()) as reader:
             run = reader.run_by_uid(uid)
-            if run is not None and not quiet:
+            if run is not None and not (quiet and exit_code(run) == 0):
                 _show_end(reader, run)
     except StoreError as error:
         say(f"flowdeck: {error}")

@@ -71,7 +71,8 @@ def _page(reader: Reader, run: FlowRunRecord, seen: Look) -> Iterator[str]:
         from flowdeck_app.text.failures import traceback
 
         yield from section("Failure", traceback(failure.exception, seen), seen)
-    yield from _launch_log(run, seen)
+    if failure is None:
+        yield from _launch_log(run, seen)
 
 
 def section(title: str, lines: Sequence[str], seen: Look) -> Iterator[str]:

@@ -21,6 +21,7 @@ _CAUSE: Final = "The above exception was the direct cause of the following excep
 _CONTEXT: Final = "During handling of the above exception, another exception occurred:"
 MAX_DEPTH: Final = 20
 MAX_GROUP: Final = 20
+AROUND: Final = 3  # source lines before and after; the app shows all that were recorded
 
 
 def traceback(exception: Mapping[str, Any], look: Look, *, every_frame: bool = False) -> list[str]:
@@ -122,6 +123,8 @@ def _source(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
     first, texts = source
     digits = len(str(first + len(texts)))
     for number, text in enumerate(texts, first):
+        if abs(number - lineno) > AROUND:
+            continue
         shown = (lines(text, 500) or [""])[0]
         here = number == lineno
         pointer = ">" if here else " "

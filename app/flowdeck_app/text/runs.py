@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from flowdeck_app.text import states, times
-from flowdeck_app.text.safe import one_line
+from flowdeck_app.text.safe import lines, one_line
 from flowdeck_app.text.tables import Cell, Column, facts, table
 from flowdeck_app.views.text import cut
+from flowdeck_store.states import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ def run_table(
     """
     rows: list[Row] = []
     for run in runs:
-        first = failed_in.get(run.id)
+        first = failed_in.get(run.id) if run.code == FAILED else None
         where = f"{first.name}: {first.message or first.state}" if first else run.message or ""
         rows.append(
             [
@@ -80,10 +81,9 @@ def title(run: FlowRunRecord, look: Look) -> str:
 def ending(run: FlowRunRecord, look: Look) -> list[str]:
     """Return what to say when a run is over: its title, message, and where to look next."""
     said = [title(run, look)]
-    if run.message:
-        said.append(
-            f"  {cut(one_line(run.message), (look.width or 200) - 2, ellipsis=look.ellipsis)}"
-        )
+    room = (look.width or 500) - 2
+    message = lines(run.message, 2000)[:10] if run.message else []
+    said += [f"  {cut(line, room, ellipsis=look.ellipsis)}" for line in message]
     if run.n_tasks:
         said.append(f"  {states.counts(run.counts, look, words=True)}")
     return said
