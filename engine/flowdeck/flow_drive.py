@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowdeck import cancellation, capture, context, waiting
 from flowdeck.exceptions import FlowCancelled, TerminationSignal
 from flowdeck.flow_run import FlowRun, WaitForTasks, lifecycle
-from flowdeck.logging import DEBUG, ERROR, INFO, engine_line, line
+from flowdeck.logging import DEBUG, ERROR, INFO, console, engine_line, line
 from flowdeck.states import Crashed, State
 from flowdeck.steps import Call, CallHook, Outcome, Sleep, run_hook, run_hook_async
 from flowdeck.transitions import TimeUp, crash_message
@@ -209,6 +209,7 @@ def _entered(run: FlowRun) -> Iterator[None]:
         context.current_task_run.reset(task_token)
         context.current_flow_run.reset(flow_token)
         run.recorder.flush(5.0)
+        console.flush()
 
 
 @contextlib.contextmanager

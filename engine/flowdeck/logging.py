@@ -8,10 +8,13 @@ waits: a handler that blocks while it holds logging's lock is how engines deadlo
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import sys
+import threading
 import time
+from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +51,23 @@ def get_logger(name: str | None = None) -> logging.Logger:
 
 
 class Console:
-    """Writes ``HH:MM:SS.mmm | LEVEL   | NAME - message`` to stderr; never raises, never waits on
-    anything but the write."""
+    """Writes ``HH:MM:SS.mmm | LEVEL   | NAME - message`` to stderr; never raises.
+
+    On a terminal each line is written at once, so that it stands where it belongs between what
+    the flow prints. Into a file or pipe, where writing gives up the interpreter lock for every
+    line, lines of :data:`_LINGER` seconds are written together; from WARNING on, at once.
+    """
 
     def __init__(self) -> None:
         self.level = INFO
         self.on = False
         self._second = -1
         self._clock = ""
+        self._lines: deque[str] = deque()
+        self._written_at = 0.0
+        self._timer: threading.Timer | None = None
+        self._stream: Any = None
+        self._terminal = False
 
     def write(self, us: int, level: int, name: str, message: str) -> None:
         """Write one line (or several, if the message has them)."""
@@ -65,21 +77,70 @@ class Console:
         if second != self._second:
             self._clock = time.strftime("%H:%M:%S", time.localtime(second))
             self._second = second
-        level_name = logging.getLevelName(level)
-        text = f"{self._clock}.{rest // 1000:03d} | {level_name:<7} | {name} - {message}\n"
+        level_name = _LEVEL_NAMES.get(level) or f"{logging.getLevelName(level):<7}"
+        self._lines.append(
+            f"{self._clock}.{rest // 1000:03d} | {level_name} | {name} - {message}\n"
+        )
+        now = time.monotonic()
+        if level >= WARNING or now - self._written_at >= _LINGER or self._on_terminal():
+            self._written_at = now
+            self.flush()
+        elif self._timer is None:
+            self._timer = threading.Timer(_LINGER, self._late)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _on_terminal(self) -> bool:
         stream = sys.stderr
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            with contextlib.suppress(Exception):
-                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except Exception:
-            # A closed or broken stderr must not fail a run; the record has the line.
-            pass
+        if stream is not self._stream:  # isatty is a system call: ask once for each stream
+            self._stream = stream
+            self._terminal = _is_terminal(stream)
+        return self._terminal
+
+    def _late(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what lingers."""
+        lines = self._lines
+        text = []
+        while lines:
+            try:
+                text.append(lines.popleft())
+            except IndexError:  # another thread took it
+                break
+        if text:
+            _write("".join(text))
+
+
+#: Seconds for which lines into a file or pipe may linger.
+_LINGER = 0.05
+_LEVEL_NAMES = {level: f"{logging.getLevelName(level):<7}" for level in (10, 20, 30, 40, 50)}
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except Exception:
+        return False
+
+
+def _write(text: str) -> None:
+    stream = sys.stderr
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        with contextlib.suppress(Exception):
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except Exception:
+        # A closed or broken stderr must not fail a run; the record has the line.
+        pass
 
 
 console = Console()
+atexit.register(console.flush)
 
 
 class _RecordHandler(logging.Handler):

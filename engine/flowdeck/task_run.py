@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flowdeck.runs import TaskRun
 
 _rng = random.Random()
+_quoted = json.encoder.encode_basestring_ascii
 #: Seconds between two looks for a free slot of a limited tag.
 _SLOT_POLL = 0.2
 
@@ -200,7 +201,9 @@ def _params_json(run: TaskRun) -> str | None:
         return None
     from flowdeck.previews import params_reprs
 
-    return json.dumps({"params": params_reprs(run.parameters)})
+    # json.dumps builds an encoder for each call; a dict of texts does not need one.
+    pairs = [f"{_quoted(k)}: {_quoted(v)}" for k, v in params_reprs(run.parameters).items()]
+    return '{"params": {' + ", ".join(pairs) + "}}"
 
 
 def _delay_before_retry(run: TaskRun, state: State[Any]) -> Generator[Step, Any, float | None]:

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from flowdeck.task_runners.dask import DaskTaskRunner
     from flowdeck.task_runners.ray import RayTaskRunner
 
-__all__ = [
+__all__ = [  # not the cluster runners: `import *` must work without their packages
     "BaseTaskRunner",
     "ConcurrentTaskRunner",
-    "DaskTaskRunner",
-    "RayTaskRunner",
     "SequentialTaskRunner",
     "TaskConcurrencyType",
     "make_runner",
