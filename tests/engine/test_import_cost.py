@@ -10,7 +10,19 @@ import pytest
 HEAVY = {"anyio", "asyncio", "cloudpickle", "coolname", "pydantic", "sqlite3"}
 
 
-@pytest.mark.parametrize("module", ["exceptions", "names", "deadlines", "previews"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "caching",
+        "deadlines",
+        "exceptions",
+        "failures",
+        "names",
+        "parameters",
+        "previews",
+        "results",
+    ],
+)
 def test_importing_a_leaf_module_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, flowdeck.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
