@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdeck import flow, get_run_logger, task
-from flowdeck.task_runners import SequentialTaskRunner
+from flowdeck.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 
@@ -107,7 +107,8 @@ def summarise(measures: list[Measure], top: int) -> dict[str, object]:
     return {**total.result(), "longest": longest.result()}
 
 
-@flow
+# Parsing is work for the processor: a few threads keep it busy, hundreds would only take turns.
+@flow(task_runner=ConcurrentTaskRunner(max_workers=8))
 def census(
     package: Package = "everything",
     limit: int = 400,
