@@ -6,14 +6,13 @@ it is annotated with, never needs it (:mod:`flowdeck.parameters_types`).
 
 from __future__ import annotations
 
+import importlib
 import types
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import ParameterTypeError
 from flowdeck.parameters_bind import RESERVED, Binder, bind, check_reserved, signature_of
-from flowdeck.parameters_forms import ParameterInfo, describe
-from flowdeck.parameters_texts import from_texts
 from flowdeck.parameters_types import (
     adapter_for,
     annotations_of,
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
+    from flowdeck.parameters_forms import ParameterInfo, describe
+    from flowdeck.parameters_texts import from_texts
+
 __all__ = [
     "RESERVED",
     "Binder",
@@ -38,6 +40,21 @@ __all__ = [
     "from_texts",
     "validate",
 ]
+
+
+#: What only forms and the command line need is imported when it is asked for: ``import flowdeck``
+#: must stay fast.
+_LATE: Final = {
+    "ParameterInfo": "flowdeck.parameters_forms",
+    "describe": "flowdeck.parameters_forms",
+    "from_texts": "flowdeck.parameters_texts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATE[name]), name)
 
 
 def check_compatible(fn: Callable[..., Any]) -> None:
