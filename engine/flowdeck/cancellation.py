@@ -97,6 +97,18 @@ def kill(run: FlowRun, message: str) -> None:
     os._exit(130)
 
 
+def _cancel_all(runs: list[FlowRun]) -> None:
+    for run in runs:
+        run.request_cancel()
+
+
+def _kill_all(runs: list[FlowRun]) -> None:
+    message = "Killed by a second Ctrl-C."
+    for run in runs:
+        run.die(message)
+    os._exit(130)
+
+
 def _in_background(action: Callable[[], None]) -> None:
     threading.Thread(target=action, name="flowdeck-cancel", daemon=True).start()
 
@@ -141,12 +153,12 @@ def _on_stop_key(signum: int, frame: FrameType | None) -> None:
     if _signals.seen > 1 or not runs:
         if not runs:
             raise KeyboardInterrupt
-        _in_background(lambda: [kill(run, "Killed by a second Ctrl-C.") for run in runs])
+        _in_background(lambda: _kill_all(runs))
         return
     roots = [run for run in runs if run.parent is None]
     for run in roots:
         run.cancel_requested = True
-    _in_background(lambda: [run.request_cancel() for run in roots])
+    _in_background(lambda: _cancel_all(roots))
     sys.stderr.write("\nCancelling: press Ctrl-C again to kill.\n")
     _stop_in_main_thread(FlowCancelled)
 

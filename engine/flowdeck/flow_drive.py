@@ -161,7 +161,11 @@ async def _call_async(run: FlowRun, step: Call) -> Outcome:
 
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as asked:
-        run.stop_body = lambda: loop.call_soon_threadsafe(asked.cancel) and None
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(asked.cancel)
+
+        run.stop_body = stop
         try:
             with anyio.move_on_after(step.timeout) as clock:
                 return Outcome(await step.fn(*step.args, **step.kwargs))

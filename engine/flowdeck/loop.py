@@ -97,7 +97,7 @@ def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
 
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="flowdeck-nested") as pool:
-        return pool.submit(context.run, anyio.run, function, *args).result()
+        return pool.submit(lambda: context.run(lambda: anyio.run(function, *args))).result()
 
 
 def _forget_after_fork() -> None:

@@ -53,16 +53,16 @@ def lifecycle(run: TaskRun) -> Generator[Step, Any, State[Any]]:
     """
     try:
         _prepare(run)
-    except Exception as error:
-        return (yield from _conclude(run, state_of_exception(error, "Task"), error))
+    except Exception as bad:
+        return (yield from _conclude(run, state_of_exception(bad, "Task"), bad))
     if run.cancel_requested:
         return (yield from _conclude(run, run.stopped("before it started")))
     key = None
     if run.task.cache_key_fn is not None:
         try:
             key = run.task.cache_key_fn(context.TaskRunContext(run), run.parameters or {})
-        except Exception as error:
-            return (yield from _conclude(run, state_of_exception(error, "Task"), error))
+        except Exception as bad:
+            return (yield from _conclude(run, state_of_exception(bad, "Task"), bad))
         cached = _from_cache(run, key)
         if cached is not None:
             return (yield from _conclude(run, cached))
@@ -100,8 +100,16 @@ def _prepare(run: TaskRun) -> None:
         run.parameters = {name: inputs.replace(v, _value_of) for name, v in parameters.items()}
     template = run.task.task_run_name
     if template is not None:
-        name = template(run) if callable(template) else template
-        run.name = name.format(**(run.parameters or {})) if isinstance(name, str) else name
+        if callable(template):
+            name = template()
+            if not isinstance(name, str):
+                raise TypeError(
+                    f"Callable {template!r} for 'task_run_name' returned type "
+                    f"{type(name).__name__} but a string is required."
+                )
+        else:
+            name = template.format(**(run.parameters or {}))
+        run.name = name
         run.emit(events.rename(run.info.uid, run.no, run.name))
 
 

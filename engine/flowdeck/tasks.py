@@ -308,7 +308,7 @@ class Task(Generic[P, R]):
         return mapping.map_sync(self, run, args, kwargs, wait_for, return_state)
 
     def _flow_run_for(self, method: str) -> FlowRun:
-        run = _flow_run()
+        run: FlowRun | None = _flow_run()
         if run is not None:
             return run
         name = getattr(self.fn, "__name__", self.name)

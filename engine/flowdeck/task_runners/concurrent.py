@@ -220,7 +220,7 @@ class _ThreadPool:
 
     def drain(self) -> list[Execution]:
         """Take back all queued executions."""
-        taken = []
+        taken: list[Execution] = []
         while True:
             try:
                 execution = self._ready.get_nowait()
@@ -308,7 +308,7 @@ class _LoopPool:
 
     def drain(self) -> list[TaskRun]:
         """Take back all queued runs."""
-        taken = []
+        taken: list[TaskRun] = []
         while self._ready:
             with contextlib.suppress(IndexError):
                 taken.append(self._ready.popleft())
