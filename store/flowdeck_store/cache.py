@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.errors import StoreError
+from flowdeck_store.events import CACHE, FIELDS
 
 if TYPE_CHECKING:
     from flowdeck_store.events import Event
@@ -41,6 +42,8 @@ class CacheView:
 
     def emitted(self, event: Event) -> None:
         """Note a CACHE event that was just emitted."""
+        if len(event) != len(FIELDS[CACHE]):
+            return  # the writer will reject it
         with self._lock:
             self._fresh[event[4]] = event
 

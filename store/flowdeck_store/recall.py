@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from flowdeck_store.events import CACHE, RUN, STATE, TASK_DEF
+from flowdeck_store.events import CACHE, FIELDS, RUN, STATE, TASK_DEF
 from flowdeck_store.states import is_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flowdeck_store.events import Event
+
+_RARE: Final = frozenset({RUN, TASK_DEF, CACHE})
 
 
 class Recall:
@@ -30,14 +32,10 @@ class Recall:
         for index, event in enumerate(events, first):
             kind = event[0]
             if kind == STATE:
-                if event[2] == 0:
+                if event[2:3] == (0,):
                     self._note_state(index, event)
-            elif kind == RUN:
-                self._runs[event[1]] = [(index, event)]
-            elif kind == TASK_DEF:
-                self._definitions[event[1]] = (index, event)
-            elif kind == CACHE:
-                self._on_stored_cache(event)
+            elif kind in _RARE and len(event) == len(FIELDS[kind]):
+                self._note_rare(index, event)
 
     def before(self, lowest: int) -> list[Event]:
         """Return what a new store needs to know of records below number ``lowest``."""
@@ -46,7 +44,17 @@ class Recall:
             found += [event for index, event in noted if index < lowest]
         return found
 
+    def _note_rare(self, index: int, event: Event) -> None:
+        if event[0] == RUN:
+            self._runs[event[1]] = [(index, event)]
+        elif event[0] == TASK_DEF:
+            self._definitions[event[1]] = (index, event)
+        else:
+            self._on_stored_cache(event)
+
     def _note_state(self, index: int, event: Event) -> None:
+        if len(event) != len(FIELDS[STATE]):
+            return
         uid = event[1]
         if is_final(event[4], event[6]):
             self._runs.pop(uid, None)

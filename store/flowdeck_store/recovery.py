@@ -97,7 +97,7 @@ class Recovery:
             return None
         done = False
         try:
-            with closing(connect_rw(self._paths)) as conn:
+            with closing(connect_rw(self._paths, timeout=WAIT_S)) as conn:
                 recovered = self._recover(conn, uid)
             journal.delete(self._journals, uid)
             done = True
