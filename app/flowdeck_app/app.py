@@ -31,7 +31,7 @@ from flowdeck_app.widgets.guard import may
 from flowdeck_app.widgets.line_view import LineView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     from textual.binding import BindingType
@@ -59,7 +59,9 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         ascii_only: draw with ASCII signs only.
         clock: the time now in microseconds since the epoch; tests replace it.
         zone: time zone of shown times; ``None``: the computer's.
-        folder: where the app was started (project settings, flows).
+        folder: where the app was started: flows are looked for from here.
+        keymap: the user's keys, action id to key.
+        theme_name: theme to begin with while none is remembered.
         remember: read and write the remembered state.
         watch: run the thread that watches the store.
     """
@@ -88,6 +90,8 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
         zone: tzinfo | None = None,
         folder: Path | None = None,
+        keymap: Mapping[str, object] | None = None,
+        theme_name: str | None = None,
         remember: bool = True,
         watch: bool = True,
     ) -> None:
@@ -101,13 +105,14 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         self.clock, self.zone = clock, zone
         self.state = UiState.load(home) if remember else UiState()
         self.times = _time_mode(self.state.get("times", default=""))
+        self._keys = keys.resolve(keymap or {})
         self.access = StoreAccess(home)
         self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
         self.store_version = 0
         self._toasts: dict[str, float] = {}
         for known in theme.THEMES:
             self.register_theme(known)
-        wanted = self.state.get("theme", default=theme.DARK)
+        wanted = self.state.get("theme", default=theme_name or theme.DARK)
         self.theme = wanted if wanted in self.available_themes else theme.DARK
         for name in ("home", "runs"):
             if screen_exists(name):
@@ -140,11 +145,10 @@ class FlowdeckApp(App[int], inherit_bindings=False):
     # -- life ------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        """Read the keymap, start watching, show the first screen."""
-        found = keys.resolve(keys.read_settings(self.home, self.folder))
-        self.set_keymap(found.keys)
-        for problem in found.problems:
-            self.say(problem, "warning")
+        """Apply the keymap, start watching, show the first screen."""
+        self.set_keymap(self._keys.keys)
+        for problem in self._keys.problems:
+            self.say(problem, "warning", seconds=10)
         if self.live is not None:
             self.live.start()
         self.set_interval(_CLOCK, self._tick)
@@ -388,7 +392,16 @@ def run_app(
     Returns:
         The exit code.
     """
-    app = FlowdeckApp(home, ascii_only=ascii_only, folder=folder)
+    from flowdeck.settings import get_settings
+
+    settings = get_settings()
+    app = FlowdeckApp(
+        home,
+        ascii_only=ascii_only,
+        folder=folder,
+        keymap=settings.keys,
+        theme_name=settings.theme,
+    )
     if not animation:
         app.animation_level = "none"
     if open_run is not None:

@@ -1,4 +1,4 @@
-"""The user's keymap: ``[tool.flowdeck.keys]`` (or ``[keys]`` of the user file), checked.
+"""The user's keymap: ``[tool.flowdeck.keys]`` (or ``[keys]`` of the user's file), checked.
 
 Settings say ``"run.again" = "ctrl+t"`` or ``"find.filter" = "slash,ctrl+f"``. A name that no
 action has and a key that two actions would share are reported with both names, and the entry is
@@ -7,17 +7,15 @@ left out: the app always starts.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 
 from flowdeck_app.actions import REGISTRY, ActionRegistry, display_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _NAMED = {key.value for key in Keys} | set(KEY_NAME_REPLACEMENTS.values())
 _MODIFIERS = {"ctrl", "shift", "alt", "meta", "super", "hyper"}
@@ -82,11 +80,8 @@ def normalise(key: str) -> str | None:
     *modifiers, last = key.split("+")
     if not set(modifiers) <= _MODIFIERS or not last:
         return None
-    if len(last) == 1 or last in _NAMED or key in _NAMED:
-        return key
-    if last in set(map(display_key, _NAMED)):
-        return key
-    return None
+    known = len(last) == 1 or last in _NAMED or key in _NAMED or key_to_character(last) is not None
+    return key if known else None
 
 
 def _without_clashes(
@@ -113,51 +108,3 @@ def _without_clashes(
         accepted[action_id] = ",".join(keys)
         taken.update({(scope, key): action_id for key in keys})
     return accepted
-
-
-def read_settings(home: Path, folder: Path) -> dict[str, object]:
-    """Return the key settings: the user file's ``[keys]``, then the project's over it.
-
-    Args:
-        home: flowdeck's home folder (``config.toml`` lies there).
-        folder: where to start looking upwards for a ``pyproject.toml``.
-
-    A file that cannot be read or parsed counts as empty; the command line reports broken files.
-    """
-    found: dict[str, object] = {}
-    for table in (
-        _table(home / "config.toml", ()),
-        _table(_pyproject(folder), ("tool", "flowdeck")),
-    ):
-        keys = table.get("keys")
-        if isinstance(keys, dict):
-            found.update(_flat(keys))
-    return found
-
-
-def _flat(keys: Mapping[str, object], start: str = "") -> dict[str, object]:
-    """Accept both ``"run.again" = "R"`` and the TOML table ``run.again = "R"``."""
-    flat: dict[str, object] = {}
-    for name, value in keys.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{start}{name}."))
-        else:
-            flat[f"{start}{name}"] = value
-    return flat
-
-
-def _pyproject(folder: Path) -> Path:
-    for parent in (folder, *folder.parents):
-        if (parent / "pyproject.toml").is_file():
-            return parent / "pyproject.toml"
-    return folder / "pyproject.toml"
-
-
-def _table(path: Path, names: tuple[str, ...]) -> dict[str, object]:
-    try:
-        table: object = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    for name in names:
-        table = table.get(name, {}) if isinstance(table, dict) else {}
-    return table if isinstance(table, dict) else {}

@@ -38,6 +38,7 @@ class Column(Generic[R]):
         grow: share of the left-over width (0: fixed).
         most: greatest width (0: no limit).
         drop: 0 is never dropped; the highest goes first.
+        since: least width of the table at which it is shown at all.
         align: ``left``, ``right`` or ``middle`` (left, cut in the middle).
         gap: cells before the column.
         order: name of the sort order that a click on the heading asks for.
@@ -52,6 +53,7 @@ class Column(Generic[R]):
     grow: int = 0
     most: int = 0
     drop: int = 0
+    since: int = 0
     align: str = "left"
     gap: int = 1
     order: str = ""
@@ -87,7 +89,7 @@ class Layout(Generic[R]):
 
 def lay_out(columns: Sequence[Column[R]], width: int) -> Layout[R]:
     """Choose columns and widths for a line of ``width`` cells."""
-    shown = list(columns)
+    shown = [column for column in columns if width >= column.since]
     while len(shown) > 1 and _least(shown) > width:
         droppable = [column for column in shown if column.drop]
         if not droppable:

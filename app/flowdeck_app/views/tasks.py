@@ -84,11 +84,11 @@ TASK_COLUMNS: Final[tuple[Column[TaskRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
     Column("task", "Task", _name, 14, grow=3, most=40, align="middle", order="name"),
     Column("state", "State", _state, 10, order="problems"),
-    Column("start", "Start", _start, 8, drop=3, align="right", order="start"),
+    Column("start", "Start", _start, 8, drop=3, since=84, align="right", order="start"),
     Column("time", "Time", _time, 7, align="right", order="duration"),
-    Column("try", "Try", _try, 4, drop=2, gap=2),
-    Column("worker", "Worker", _worker, 6, grow=1, most=18, drop=5),
-    Column("waits", "Waits on", _waits, 12, grow=1, most=26, drop=4),
+    Column("try", "Try", _try, 4, drop=2, since=84, gap=2),
+    Column("worker", "Worker", _worker, 6, grow=1, most=18, drop=5, since=92),
+    Column("waits", "Waits on", _waits, 12, grow=1, most=26, drop=4, since=88),
     Column("message", "Message", _message, 12, grow=6, drop=1),
 )
 #: Sort orders that ``s`` goes through.
