@@ -18,6 +18,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 #: How many recent names are looked through for a near match.
 _RECENT: Final = 1_000
 _LISTED: Final = 5
+_MAX_SLASHES: Final = 8
 
 
 def _number(text: str) -> int | None:
@@ -132,15 +133,15 @@ class ReferenceReads(RunReads, TaskReads):
     def _task_behind_slash(self, ref: str) -> TaskRunRecord:
         """Try the slashes from left to right: runs and tasks may have slashes in their names."""
         parts = ref.split("/")
-        for cut in range(1, len(parts)):
+        first: NotFound | Ambiguous | None = None
+        for cut in range(1, min(len(parts), _MAX_SLASHES + 1)):
             try:
                 run = self.resolve_run("/".join(parts[:cut]))
-            except NotFound:
-                if cut == len(parts) - 1:
-                    raise
-                continue
-            return self._task_named(run, "/".join(parts[cut:]))
-        raise AssertionError("a reference with a slash has two parts")
+                return self._task_named(run, "/".join(parts[cut:]))
+            except (NotFound, Ambiguous) as error:
+                first = first or error
+        assert first is not None  # callers look for a slash
+        raise first
 
     def _task_numbered(self, run: FlowRunRecord, no: int) -> TaskRunRecord:
         task = self.task(run.id, no)
