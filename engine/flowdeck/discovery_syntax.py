@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -51,7 +52,7 @@ class FoundFlow:
     @property
     def key(self) -> str:
         """What identifies the flow in the record: ``<absolute file>:<qualname>``."""
-        return f"{self.file.absolute()}:{self.qualname}"
+        return f"{os.path.abspath(self.file)}:{self.qualname}"
 
 
 def flows_of_module(tree: ast.Module, file: Path, shown: str) -> list[FoundFlow]:

@@ -27,7 +27,6 @@ from flowdeck.states import (
     Retrying,
     Running,
     State,
-    StateDetails,
 )
 from flowdeck.steps import Call, Outcome, Sleep, Step
 from flowdeck.stopping import end_stopped, give_up, stop_runs
@@ -392,9 +391,9 @@ def _conclude(
     _record_failure(run, state, error)
     if state.type is StateType.COMPLETED:
         _record_result(run, state)
-    details = state._details or StateDetails()
-    details.flow_run_id = run.info.uid
-    final: State[Any] = State(state.type, state.name, state.message, state.data, details)
+    # A new object: a state that the function returned belongs to whoever made it.
+    final: State[Any] = State(state.type, state.name, state.message, state.data, state._details)
+    final.belong(run.info, 0)
     run.enter(final)
     called = getattr(run.flow, _HOOKS.get(final.type, ""), None)
     if called:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowdeck.scheduler import Outcome
-from flowdeck.states import Cancelled, Crashed, Pending, State, StateDetails
+from flowdeck.states import Cancelled, Crashed, Pending, State
 from flowdeck_store import events
 from flowdeck_store.events import Event, now_us
 from flowdeck_store.records import at
@@ -166,10 +166,6 @@ class TaskRun:
         own = self.task.log_prints
         return self.info.log_prints if own is None else own
 
-    def details(self) -> StateDetails:
-        """Return the ids that mark a state as this run's."""
-        return StateDetails(flow_run_id=self.info.uid, task_run_id=self.uid)
-
     def emit(self, event: Event) -> None:
         """Hand an event to the recorder."""
         self.recorder.emit(event)
@@ -188,6 +184,8 @@ class TaskRun:
             return
         previous = self.state
         self.state = state
+        if state._info is None:
+            state.belong(self.info, self.no)
         self.recorder.emit(
             events.state(
                 self.info.uid,

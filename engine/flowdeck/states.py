@@ -73,7 +73,7 @@ class StateDetails:
 class State(Generic[R]):
     """One state of a run. Truthy, hashable, equal by value (identity and time do not count)."""
 
-    __slots__ = ("_details", "_id", "data", "message", "name", "type", "us")
+    __slots__ = ("_details", "_id", "_info", "_no", "data", "message", "name", "type", "us")
 
     def __init__(
         self,
@@ -90,6 +90,15 @@ class State(Generic[R]):
         self.us = now_us()
         self._details = state_details
         self._id: str | None = None
+        # Whose state it is: FlowRunInfo and number of the task run. The details follow from them
+        # when somebody asks; 100,000 states do not need 100,000 copies of two ids.
+        self._info: Any = None
+        self._no = 0
+
+    def belong(self, info: Any, no: int) -> None:
+        """Mark this as a state of task run ``no`` (0: the flow run itself) of a flow run."""
+        self._info = info
+        self._no = no
 
     @property
     def id(self) -> str:
@@ -108,13 +117,20 @@ class State(Generic[R]):
     @property
     def state_details(self) -> StateDetails:
         """Ids of the run and further facts."""
-        if self._details is None:
-            self._details = StateDetails()
-        return self._details
+        details = self._details
+        if details is None:
+            details = self._details = StateDetails()
+        if self._info is not None and details.flow_run_id is None:
+            details.flow_run_id = self._info.uid
+            if self._no:
+                details.task_run_id = f"{self._info.uid}.{self._no}"
+        return details
 
     @property
     def is_from_run(self) -> bool:
         """Whether a run produced this state (in contrast to a user building it)."""
+        if self._info is not None:
+            return True
         details = self._details
         return details is not None and (
             details.flow_run_id is not None or details.task_run_id is not None

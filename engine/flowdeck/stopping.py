@@ -57,7 +57,6 @@ def end_stopped(run: TaskRun, when: str) -> None:
     if run.is_final:
         return
     state = run.stopped(when)
-    state._details = run.details()
     run.enter(state)
     line(run, ERROR, f"Finished in state {state}")
     run.owner.ended(run)

@@ -86,7 +86,7 @@ class Submissions:
             raise RuntimeError(
                 f"A flow run can have {MAX_TASK_RUNS:,} task runs; put the work into subflows."
             )
-        tags = task.tags | context.current_tags() | flow_run.info.tags
+        tags = _union(task.tags, context.current_tags())
         run = TaskRun(
             task,
             flow_run.info,
@@ -226,7 +226,6 @@ class Submissions:
         """End a run that cannot start because of an upstream."""
         state: State[Any] = NotReady(
             message=f"Upstream task run '{upstream_uid}' did not reach a 'COMPLETED' state.",
-            state_details=run.details(),
         )
         run.enter(state)
         line(run, INFO, f"Finished in state {state}")
@@ -239,7 +238,7 @@ class Submissions:
 
         if run.is_final:
             return
-        state = Crashed(message=message, data=error, state_details=run.details())
+        state = Crashed(message=message, data=error)
         _record_failure(run, state, error)
         run.enter(state)
         self.ended(run)
@@ -270,11 +269,17 @@ class Submissions:
                     continue
                 state: State[Any] = NotReady(
                     message=f"Upstream task run '{run.uid}' did not reach a 'COMPLETED' state.",
-                    state_details=dependent.details(),
                 )
                 dependent.enter(state)
                 line(dependent, INFO, f"Finished in state {state}")
                 ended.append(dependent)
+
+
+def _union(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Join two sets; mostly one is empty, and 100,000 task runs can share the other."""
+    if not other:
+        return one
+    return one | other if one else other
 
 
 def _outcome_of(run: TaskRun) -> Outcome:

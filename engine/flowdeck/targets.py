@@ -80,7 +80,7 @@ def parse(text: str) -> Target:
         place, name = text.strip(), ""
     if name and not name.isidentifier():
         raise TargetError(f"{name!r} in {text!r} is not the name of a flow. {_FORMS}")
-    if place.endswith(".py") or os.sep in place or Path(place).is_dir():
+    if place.endswith(".py") or os.sep in place or (place and Path(place).is_dir()):
         return Target(text, _existing(place), None, name or None)
     if place and all(part.isidentifier() for part in place.split(".")):
         return Target(text, None, place, name or None)

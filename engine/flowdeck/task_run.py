@@ -249,8 +249,6 @@ def _conclude(
             state = _keep_result(run, state, cache_key)
     else:
         _record_failure(run, state, error)
-    if state._details is None:
-        state._details = run.details()
     run.enter(state)
     called = _hooks_for(run, state)
     if called:
@@ -289,8 +287,6 @@ def _keep_result(run: TaskRun, state: State[Any], cache_key: str | None) -> Stat
         expires = task.cache_expires_us(us)
         run.emit(events.cache(run.info.uid, run.no, us, cache_key, expires, location))
         state.state_details.cache_key = cache_key
-        state.state_details.flow_run_id = run.info.uid
-        state.state_details.task_run_id = run.uid
     if not task.cache_result_in_memory:
         kept = KeptValue(run.recorder.results, location) if location is not None else Missing()
         state.data = kept
