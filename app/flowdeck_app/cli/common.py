@@ -80,6 +80,11 @@ def say(message: str) -> None:
     echo([message], sys.stderr)
 
 
+def plural(count: int, word: str) -> str:
+    """Return ``1 run``, ``2 runs``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def echo_json(objects: Iterable[Any]) -> None:
     """Write one JSON object a line, in plain ASCII so that every terminal and pipe takes it."""
     import json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flowdeck_app.cli.common import ask, home, reading, run_argument, say
+from flowdeck_app.cli.common import ask, home, plural, reading, run_argument, say
 
 
 @click.command("delete")
@@ -25,4 +25,4 @@ def command(refs: tuple[str, ...], yes: bool) -> None:
     more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
     ask(f"Delete {names}{more}?", yes=yes)
     report = retention.delete_runs(home(), list(runs))
-    say(f"flowdeck: deleted {report.runs} run{'s' if report.runs != 1 else ''}.")
+    say(f"flowdeck: deleted {plural(len(report.run_ids), 'run')}.")

@@ -79,17 +79,17 @@ _LOOK: Final = "`flowdeck doctor` says more."
 
 
 def _translated(error: Exception) -> Trouble:
-    from flowdeck.exceptions import ConfigurationError, FlowdeckError
-    from flowdeck_store.errors import Ambiguous, NotFound, QueryError, StoreError
+    from flowdeck.exceptions import FlowdeckError
+    from flowdeck_store.errors import Ambiguous, LiveRun, NotFound, QueryError, StoreError
 
     message = str(error) or type(error).__name__
-    if isinstance(error, (NotFound, Ambiguous, QueryError)):
+    if isinstance(error, (NotFound, Ambiguous, QueryError, LiveRun)):
         return Trouble(message, code=USAGE)
     if isinstance(error, StoreError):
         return Trouble(message, code=STORE)
     if type(error).__module__ == "sqlite3":  # locked by another program, disk full, not readable
         return Trouble(f"the record cannot be used: {message}.", _LOOK, code=STORE)
-    if isinstance(error, (ConfigurationError, FlowdeckError)):
+    if isinstance(error, FlowdeckError):
         return Trouble(message, code=USAGE)
     return Trouble(
         f"something went wrong inside flowdeck: {type(error).__name__}: {message}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flowdeck_app.cli.common import ask, home, look_after_dead, say
+from flowdeck_app.cli.common import ask, home, look_after_dead, plural, say
 from flowdeck_app.cli.errors import Trouble
 
 
@@ -13,17 +13,13 @@ from flowdeck_app.cli.errors import Trouble
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep N runs of a flow.")
 @click.option("--keep-failed", is_flag=True, help="Keep failed and crashed runs.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option("--vacuum", is_flag=True, help="Afterwards give the disk space back.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def command(
-    keep_days: float | None,
-    keep_last: int | None,
-    keep_failed: bool,
-    dry_run: bool,
-    vacuum: bool,
-    yes: bool,
+    keep_days: float | None, keep_last: int | None, keep_failed: bool, dry_run: bool, yes: bool
 ) -> None:
-    """Delete the runs that no --keep option keeps. Runs that go on or are pinned always stay.
+    """Delete the runs that no --keep option keeps, and give the disk space back.
+
+    Subflow runs go with the run that called them. Runs that go on or are pinned always stay.
 
     \b
     Example:
@@ -32,23 +28,24 @@ def command(
     from flowdeck_app.text.times import size
     from flowdeck_store import retention
 
-    if keep_days is None and keep_last is None and not vacuum:
+    if keep_days is None and keep_last is None:
         raise Trouble(
             "prune needs a rule.", "for example `flowdeck prune --keep-days 30 --keep-last 20`."
         )
     look_after_dead()
-    if keep_days is not None or keep_last is not None:
-        rule = {"keep_days": keep_days, "keep_last": keep_last, "keep_failed": keep_failed}
-        plan = retention.plan(home(), **rule)
-        what = f"{plan.runs} run{'s' if plan.runs != 1 else ''} (about {size(plan.bytes)})"
-        if dry_run:
-            say(f"flowdeck: would delete {what}.")
-            return
-        if not plan.runs:
-            say("flowdeck: nothing to delete.")
-        else:
-            ask(f"Delete {what}?", yes=yes)
-            report = retention.prune(home(), **rule)
-            say(f"flowdeck: deleted {report.runs} run{'s' if report.runs != 1 else ''}.")
-    if vacuum and not dry_run:
-        say(f"flowdeck: {size(retention.vacuum(home()))} given back.")
+    where = home()
+    plan = retention.plan(where, keep_days=keep_days, keep_last=keep_last, keep_failed=keep_failed)
+    what = f"{plural(plan.roots, 'run')} with {plural(plan.task_runs, 'task run')}"
+    if plan.kept:
+        say(f"flowdeck: {plural(len(plan.kept), 'run')} stay: they go on or are pinned.")
+    if not plan.run_ids:
+        say("flowdeck: nothing to delete.")
+        return
+    if dry_run:
+        say(f"flowdeck: would delete {what} (about {size(plan.bytes)}).")
+        return
+    ask(f"Delete {what} (about {size(plan.bytes)})?", yes=yes)
+    report = retention.prune(
+        where, keep_days=keep_days, keep_last=keep_last, keep_failed=keep_failed
+    )
+    say(f"flowdeck: deleted {plural(len(report.run_ids), 'run')}, {size(report.freed)} given back.")

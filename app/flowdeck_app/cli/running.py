@@ -209,6 +209,7 @@ def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) ->
     from flowdeck.cancellation import ctrl_c_cancels
     from flowdeck.request import RunRequest, requested
     from flowdeck.settings import using
+    from flowdeck_store.errors import StoreError
 
     request = RunRequest(
         uid=uid,
@@ -233,6 +234,8 @@ def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) ->
                 import asyncio
 
                 state = asyncio.run(_awaited(state))
+        except StoreError:
+            raise  # there is no record to run with: nothing was started
         except BaseException as error:  # a crash is raised even with return_state: it is recorded
             return _Outcome(error=error)
         return _Outcome(state=state)

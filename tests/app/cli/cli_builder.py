@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from flowdeck_store import states as st
 from flowdeck_store.states import NO_BUCKET, bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from click.testing import Result
 
@@ -174,3 +175,15 @@ def exception_dict(**more: Any) -> dict[str, Any]:
         "frames": frames, "suppress_context": False, "group": [],
     }  # fmt: skip
     return {**base, **more}
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until a condition holds, looking often.
+
+    Raises:
+        AssertionError: it does not hold in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
