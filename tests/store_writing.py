@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from flowdeck_store import events as ev
 from flowdeck_store.connection import connect_ro
@@ -133,5 +136,39 @@ def finish(process: subprocess.Popen[str], timeout: float = 50.0) -> str:
     return out
 
 
-def loads(text: str) -> Any:
-    return json.loads(text)
+def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home folder that does not exist yet; temporary files stay inside the test, too."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    return tmp_path / "home"
+
+
+def numbered_lines(home: Path) -> list[int]:
+    """Return the numbers that log lines consist of, in the order in which they were stored."""
+    return [int(msg) for (msg,) in rows(home, "SELECT msg FROM logs ORDER BY seq")]
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the store's write lock as another program would (not through the gate)."""
+    conn = sqlite3.connect(home / "flowdeck.db", isolation_level=None)
+    conn.execute("BEGIN EXCLUSIVE")
+    try:
+        yield conn
+    finally:
+        conn.execute("ROLLBACK")
+        conn.close()
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount something on a folder; skip the test where that is not allowed."""
+    done = subprocess.run(["mount", *options, folder], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

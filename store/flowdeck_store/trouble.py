@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LOCKED: Final = "locked"
 READ_ONLY: Final = "read-only"
 FULL: Final = "full"
+REFUSED: Final = "refused"  # what a size limit, a quota or a failing device look like
 DAMAGED: Final = "damaged"
 OTHER: Final = "other"
 
@@ -37,13 +38,16 @@ _OF_ERRNO: Final = {
     errno.EACCES: READ_ONLY,
     errno.EPERM: READ_ONLY,
     errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EFBIG: FULL,
+    errno.EDQUOT: REFUSED,
+    errno.EFBIG: REFUSED,
+    errno.EIO: REFUSED,
 }
 _WHAT: Final = {
     LOCKED: "{db} has been locked by another program for {seconds:.0f} s ({error})",
     READ_ONLY: "{db} cannot be written ({error})",
-    FULL: "{db} cannot grow: the disk is full or a size limit is reached ({error})",
+    FULL: "{db} cannot grow: the disk is full ({error})",
+    REFUSED: "The system refuses to write {db}: a size limit (ulimit -f), a quota, a full disk or a "
+    "failing device ({error})",
     DAMAGED: "{db} is damaged ({error})",
     OTHER: "{db} cannot be written ({error})",
 }
@@ -66,7 +70,7 @@ def kind_of(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code == sqlite3.SQLITE_IOERR_WRITE:
-            return FULL  # what a size limit (ulimit -f, quota) looks like
+            return REFUSED
         return _OF_CODE.get(code & 0xFF, OTHER)
     if isinstance(error, OSError):
         return _OF_ERRNO.get(error.errno or 0, OTHER)
@@ -110,9 +114,13 @@ class Troubles:
 
     def insist(self, journal: str | None, why_not: object = None) -> None:
         """Warn about the present trouble now, if not done yet (the run is about to end)."""
-        if self._kind is None or self._kind in self._said:
+        if self._kind is None:
             return
-        self._said.add(self._kind)
+        # That events are no longer safe is worth a second word about the same trouble.
+        about = self._kind if journal is not None else f"{self._kind}, in memory"
+        if about in self._said:
+            return
+        self._said.add(about)
         seconds = time.monotonic() - (self._since or 0.0)
         if isinstance(self._error, StoreError) and self._kind == DAMAGED:
             what = str(self._error).rstrip(".")

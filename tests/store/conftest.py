@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+
+from store_writing import private_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,9 +14,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home folder of this test, which does not exist yet; temporary files stay inside too."""
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    return tmp_path / "home"
+    """The home folder of this test, which does not exist yet."""
+    return private_home(tmp_path, monkeypatch)
