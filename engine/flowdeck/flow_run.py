@@ -73,6 +73,7 @@ class FlowRun:
     """One run of a flow. ``no`` is 0: in the record it is task number 0 of itself."""
 
     no = 0
+    logger_name = "flowdeck.flow_runs"
 
     def __init__(
         self,
@@ -109,6 +110,11 @@ class FlowRun:
     @property
     def name(self) -> str:
         return self.info.name
+
+    @property
+    def title(self) -> str:
+        """What the console calls it."""
+        return f"Flow run {self.info.name!r}"
 
     @property
     def log_prints(self) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from flowdeck import context
 from flowdeck.exceptions import MissingContextError
 from flowdeck_store import events
+from flowdeck_store.events import LOG, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -158,12 +159,11 @@ class _RecordHandler(logging.Handler):
                 run = context.current_task_run.get() or context.current_flow_run.get()
             shown_as = record.name
             if run is not None:
-                no = getattr(run, "no", 0)
                 run.recorder.emit(
-                    events.log(run.info.uid, no, us, record.levelno, record.name, message)
+                    events.log(run.info.uid, run.no, us, record.levelno, record.name, message)
                 )
                 if record.name in _RUN_LOGGERS:
-                    shown_as = run_title(run)
+                    shown_as = run.title
             console.write(us, record.levelno, shown_as, message)
         except Exception:
             self.handleError(record)
@@ -208,38 +208,20 @@ def level_number(name: str | int) -> int:
 # -- the engine's own lines -----------------------------------------------------------------------
 
 
-def run_title(run: Any) -> str:
-    """Return what the console calls a run: ``Task run 'NAME'`` or ``Flow run 'NAME'``."""
-    if hasattr(run, "task"):
-        return f"Task run {run.name!r}"
-    return f"Flow run {run.info.name!r}"
-
-
 def line(run: Any, level: int, message: str) -> None:
     """Log one of the engine's own lines for a task run or a flow run.
 
     Goes through :mod:`logging` only if the user put handlers of their own on our loggers.
     """
-    is_task = hasattr(run, "task")
-    logger = _task_logger if is_task else _flow_logger
-    if logger.handlers or len(_root.handlers) > 2 or not _ready:
-        logger.log(level, "%s", message, extra=_extra(run))
+    if _task_logger.handlers or _flow_logger.handlers or len(_root.handlers) > 2 or not _ready:
+        logging.getLogger(run.logger_name).log(level, "%s", message, extra=_extra(run))
         return
-    if logger.disabled or level < _root.level:
+    if level < _root.level:
         return
-    us = events.now_us()
-    run.recorder.emit(
-        events.log(
-            run.info.uid,
-            run.no if is_task else 0,
-            us,
-            level,
-            TASK_RUNS if is_task else FLOW_RUNS,
-            message,
-        )
-    )
+    us = now_us()
+    run.recorder.emit((LOG, run.info.uid, run.no, us, level, run.logger_name, message))
     if console.on and level >= console.level:
-        console.write(us, level, run_title(run), message)
+        console.write(us, level, run.title, message)
 
 
 def engine_line(run: Any, level: int, message: str) -> None:

@@ -69,7 +69,11 @@ class FlowRunLike(Protocol):
     flow: Flow[Any, Any]
     info: FlowRunInfo
     recorder: Recorder
+    no: int
+    logger_name: str
 
+    @property
+    def title(self) -> str: ...
     @property
     def runner(self) -> Any: ...
 
@@ -100,6 +104,8 @@ class TaskRun:
         "unfinished",
         "worker",
     )
+
+    logger_name = "flowdeck.task_runs"
 
     def __init__(
         self,
@@ -147,6 +153,11 @@ class TaskRun:
         return self.uid
 
     @property
+    def title(self) -> str:
+        """What the console calls it."""
+        return f"Task run {self.name!r}"
+
+    @property
     def task_name(self) -> str:
         return self.task.name
 
@@ -185,7 +196,8 @@ class TaskRun:
         previous = self.state
         self.state = state
         if state._info is None:
-            state.belong(self.info, self.no)
+            state._info = self.info
+            state._no = self.no
         self.recorder.emit(
             events.state(
                 self.info.uid,

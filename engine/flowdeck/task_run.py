@@ -16,7 +16,9 @@ from flowdeck.deadlines import DeadlineExceeded, call_with_deadline
 from flowdeck.exceptions import TaskCancelled, UnserialisableResult
 from flowdeck.final_state import from_return_value
 from flowdeck.interrupts import executing
+from flowdeck.futures import resolve_futures_to_states
 from flowdeck.logging import DEBUG, ERROR, INFO, WARNING, exception_text, line
+from flowdeck.previews import params_reprs, preview, type_name
 from flowdeck.results import KeptValue
 from flowdeck.states import (
     AwaitingRetry,
@@ -26,7 +28,6 @@ from flowdeck.states import (
     Missing,
     Pending,
     Retrying,
-    Running,
     State,
 )
 from flowdeck.steps import Call, CallHook, Outcome, Sleep, Step, run_hook, run_hook_async
@@ -163,7 +164,7 @@ def _attempt(run: TaskRun) -> Generator[Step, Any, tuple[State[Any], BaseExcepti
     task = run.task
     run.run_count += 1
     first = run.run_count == 1
-    state: State[Any] = Running() if first else Retrying()
+    state: State[Any] = State(StateType.RUNNING) if first else Retrying()
     if first:
         run.started_us = state.us
     run.enter(state, _params_json(run) if first else None)
@@ -196,19 +197,15 @@ def _attempt(run: TaskRun) -> Generator[Step, Any, tuple[State[Any], BaseExcepti
 
 def _state_of_value(value: Any) -> State[Any]:
     if type(value) in inputs.ATOMIC:
-        return Completed(data=value)
+        return State(StateType.COMPLETED, data=value)
     if hasattr(value, "__next__") and hasattr(value, "__iter__") and not hasattr(value, "read"):
         value = list(value)
-    from flowdeck.futures import resolve_futures_to_states
-
     return from_return_value(resolve_futures_to_states(value))
 
 
 def _params_json(run: TaskRun) -> str | None:
     if not run.parameters:
         return None
-    from flowdeck.previews import params_reprs
-
     # json.dumps builds an encoder for each call; a dict of texts does not need one.
     pairs = [f"{_quoted(k)}: {_quoted(v)}" for k, v in params_reprs(run.parameters).items()]
     return '{"params": {' + ", ".join(pairs) + "}}"
@@ -253,8 +250,10 @@ def _conclude(
     called = _hooks_for(run, state)
     if called:
         yield from hooks.call_all(run, called, state, {"task": task, "task_run": run})
-    level = INFO if state.type is StateType.COMPLETED else ERROR
-    line(run, level, f"Finished in state {state}")
+    if state.type is StateType.COMPLETED:
+        line(run, INFO, f"Finished in state {state}")
+    else:
+        line(run, ERROR, f"Finished in state {state}")
     return state
 
 
@@ -297,8 +296,6 @@ def _record_result(run: TaskRun, value: Any, size: int | None, location: str | N
     """Record type and preview; a plain ``None`` says nothing and is left out."""
     if value is None and location is None:
         return
-    from flowdeck.previews import preview, type_name
-
     run.emit(
         events.result(
             run.info.uid, run.no, now_us(), type_name(value), size, preview(value), location
@@ -346,21 +343,27 @@ class Execution:
         run = self.run
         token = context.current_task_run.set(run)
         try:
-            with capture.prints(run.log_prints):
-                while True:
-                    try:
-                        step = self._generator.send(self._outcome)
-                    except StopIteration:
-                        return None
-                    self._outcome = None
-                    if type(step) is Call:
-                        self._outcome = call(run, step)
-                    elif type(step) is Sleep:
-                        return step.seconds
-                    else:
-                        self._outcome = run_hook(step)  # type: ignore[arg-type]
+            if not run.log_prints:
+                return self._go_on()
+            with capture.prints(True):
+                return self._go_on()
         finally:
             context.current_task_run.reset(token)
+
+    def _go_on(self) -> float | None:
+        send, outcome = self._generator.send, self._outcome
+        while True:
+            try:
+                step = send(outcome)
+            except StopIteration:
+                return None
+            if type(step) is Call:
+                outcome = call(self.run, step)
+            elif type(step) is Sleep:
+                self._outcome = None
+                return step.seconds
+            else:
+                outcome = run_hook(step)  # type: ignore[arg-type]
 
     def run_here(self) -> State[Any]:
         """Run to the end on this thread."""
