@@ -19,7 +19,6 @@ from flowdeck.settings import get_settings
 from flowdeck.states import NotReady, State, exception_of
 from flowdeck_store import events
 from flowdeck_store.events import now_us
-from flowdeck_store.states import NO_BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -232,8 +231,4 @@ def _record(run: FlowRun, stand: Stand | None, asked: request.RunRequest) -> Non
             rerun_of=asked.rerun_of,
             info=json.dumps(facts),
         )
-    )
-    state = run.state
-    run.recorder.emit(
-        events.state(info.uid, 0, NO_BUCKET, state.code, state.us, None, None, 1, None, None)
     )

@@ -60,7 +60,7 @@ class Record:
             KeyError: there is no such run.
         """
         uid, no = self._find(run)
-        names = ["Pending"] if no else []
+        names = ["Pending"]  # recorded by the event that creates the run
         for event in self.of_kind(events.STATE):
             if (event["uid"], event["no"]) == (uid, no):
                 names.append(state_name(event["code"], event["name"]))
