@@ -33,6 +33,7 @@ class Flusher:
     """Moves events from the intake to the store, on a thread of its own.
 
     Args:
+        settle: called before the store is opened; makes sure that its folders are there.
         on_tick: called on the thread about every ``tick`` seconds with the healthy connection.
     """
 
@@ -44,6 +45,7 @@ class Flusher:
         recall: Recall,
         troubles: Troubles,
         tuning: Tuning,
+        settle: Callable[[], None],
         on_tick: Callable[[sqlite3.Connection], None],
     ) -> None:
         self.applied = 0  # committed
@@ -51,7 +53,7 @@ class Flusher:
         self.flushes = 0
         self._intake, self._journal, self._link = intake, journal, link
         self._recall, self._troubles, self._tuning = recall, troubles, tuning
-        self._on_tick = on_tick
+        self._settle, self._on_tick = settle, on_tick
         self._held: list[Event] = []  # taken from the intake, not committed yet
         self._barrier = 0  # somebody waits for this many to be verified
         self._failures = 0  # attempts that failed, ever
@@ -74,6 +76,7 @@ class Flusher:
         Raises:
             StoreError, sqlite3.Error, OSError: see :meth:`StoreLink.attach`.
         """
+        self._settle()
         lowest = self._journal.first
         applied = self._link.attach(lowest)
         self._held = []

@@ -142,6 +142,14 @@ class Intake:
         self._taken += len(events)
         return events
 
+    def renew(self) -> None:
+        """Go on in a new segment if the file of the present one was deleted."""
+        path = self._journal.current.path
+        if path is not None and not path.exists():
+            with self._lock:
+                if not self._closed:
+                    self._enter(0)
+
     def rewind(self, index: int) -> None:
         """Go on with record number ``index``, which must still be in the journal."""
         with self._lock:

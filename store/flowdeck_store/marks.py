@@ -29,6 +29,18 @@ class Mark:
         self.path = path
         self._fd = fd
 
+    def renew(self) -> None:
+        """Create and lock the file again if it was deleted.
+
+        Raises:
+            OSError: it cannot be created.
+        """
+        if self._fd >= 0 and not _is_at(self._fd, self.path):
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(fd, fcntl.LOCK_EX)
+            os.close(self._fd)
+            self._fd = fd
+
     def release(self, *, delete: bool) -> None:
         """Let go of the mark; delete its file when nothing is left to recover."""
         if delete:

@@ -73,7 +73,7 @@ class Session:
     ) -> None:  # fmt: skip
         """Internal: use :meth:`open`."""
         self.uid = identity.uid
-        self._mark = mark
+        self._paths, self._mark = paths, mark
         self._closed = False
         self._troubles = Troubles(paths, on_warning, tuning.lock_patience)
         self._link = StoreLink(paths, identity, tuning)
@@ -88,7 +88,7 @@ class Session:
         )  # fmt: skip
         self._flusher = Flusher(
             self._intake, self._journal, self._link, Recall(self._errands.cache.stored),
-            self._troubles, tuning, self._errands.tick,
+            self._troubles, tuning, self._settle, self._errands.tick,
         )  # fmt: skip
         self._housekeeping = Housekeeping(paths.home)
         self.emit = self._intake.append
@@ -217,6 +217,12 @@ class Session:
             rejected=self._flusher.rejected,
             healthy=self._troubles.kind is None,
         )
+
+    def _settle(self) -> None:
+        """Make again what somebody deleted together with the store."""
+        make_home(self._paths)
+        self._mark.renew()
+        self._intake.renew()
 
     def _wake(self) -> None:
         self._flusher.wake.set()
