@@ -96,7 +96,9 @@ def inspect_target(target: str, *, seconds: float = SECONDS, cwd: Path | None = 
 
 def _read(target: str, answer: bytes, said: bytes, code: int) -> Inspection:
     try:
-        found = json.loads(answer[-MAX_ANSWER:]) if len(answer) <= MAX_ANSWER else None
+        if len(answer) > MAX_ANSWER:
+            raise ValueError("that is no form")
+        found: dict[str, Any] = json.loads(answer)
         found["runners"] = [RunnerForm(**runner) for runner in found["runners"]]
         return Inspection(**found)
     except (ValueError, TypeError, KeyError):
@@ -136,12 +138,11 @@ def _runner_names() -> tuple[str, ...]:
 
 
 def _runner_form(name: str) -> RunnerForm:
-    from flowdeck.exceptions import ConfigurationError
     from flowdeck.task_runners import runner_options
 
     try:
         options = runner_options(name)
-    except ConfigurationError as error:
+    except Exception as error:  # its extra is missing, or what it installed is broken
         return RunnerForm(name, False, str(error))
     return RunnerForm(
         name,
@@ -180,13 +181,20 @@ def _stdout_for_us_alone() -> Iterator[int]:
 
 
 def _main() -> None:
-    with _stdout_for_us_alone() as answer_to:
-        text = json.dumps(dataclasses.asdict(_answer(sys.argv[1])), default=str)
-        with os.fdopen(os.dup(answer_to), "w") as file:
-            file.write(text)
-    # Threads or exit handlers that the file started at import must not keep the asker waiting.
-    sys.stderr.flush()
-    os._exit(0)
+    code = 1
+    try:
+        with _stdout_for_us_alone() as answer_to:
+            text = json.dumps(dataclasses.asdict(_answer(sys.argv[1])), default=str)
+            with os.fdopen(os.dup(answer_to), "w") as file:
+                file.write(text)
+        code = 0
+    except BaseException:
+        import traceback
+
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        # Threads or exit handlers that the file left at import must not keep the asker waiting.
+        os._exit(code)
 
 
 if __name__ == "__main__":
