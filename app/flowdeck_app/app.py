@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import work
 from textual.app import App
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from flowdeck_app import clipboard, editor, keys, theme
 from flowdeck_app.access import StoreAccess
@@ -49,6 +50,13 @@ SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
 _CLOCK: Final = 1.0
 #: Seconds in which the same toast is not shown again.
 _SAME_TOAST: Final = 3.0
+
+
+class PlainScrollBar(ScrollBarRender):
+    """A scrollbar without eighths of blocks, for ``--ascii``."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class FlowdeckApp(App[int], inherit_bindings=False):
@@ -101,6 +109,9 @@ class FlowdeckApp(App[int], inherit_bindings=False):
             os.environ["NO_COLOR"] = no_color
         self.home, self.folder = home, folder if folder is not None else Path.cwd()
         self.symbols = symbols(ascii_only)
+        self._scrollbar = ScrollBar.renderer
+        if ascii_only:
+            ScrollBar.renderer = PlainScrollBar
         self.set_class(ascii_only, "-ascii")
         self.clock, self.zone = clock, zone
         self.state = UiState.load(home) if remember else UiState()
@@ -160,6 +171,7 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        ScrollBar.renderer = self._scrollbar
         if self.live is not None:
             self.live.stop()
         self.access.close()

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: Runs that the palette knows.
 RECENT: Final = 200
-_NAME: Final = 30  # cells for names
+_NAME: Final = 26  # cells for names
+_TAIL: Final = 38  # cells for what stands behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class ActionCommands(_Entries):
         return [
             Entry(
                 action.label,
-                fit(display_key(found[action.id][0]), 8) + (action.cli or action.help),
+                fit(display_key(found[action.id][0]), 11) + cut(action.cli or action.help, _TAIL),
                 "$fd-muted not bold",
                 found[action.id][1],
             )
@@ -114,7 +115,7 @@ class FlowCommands(_Entries):
         return [
             Entry(
                 f"Run {clean(flow.name, 100)}",
-                cut(clean(flow.source or "", 300), 60),
+                cut(clean(flow.source or "", 300), _TAIL + 11),
                 "$fd-muted not bold",
                 partial(self.flowdeck.open_launch, flow.key),
             )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.widget import Widget
 
+    from flowdeck_app.widgets.line_view import LineView
+
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 #: The sizes that every screen is drawn at.
 SIZES = ((80, 24), (100, 30), (120, 40), (200, 60))
@@ -56,9 +58,13 @@ class Bench(FlowdeckScreen):
     def __init__(self, *widgets: Widget, names: Sequence[str] = ("Test",)) -> None:
         super().__init__()
         self._widgets, self._names = widgets, names
+        self.opened: list[object] = []
 
     def trail(self) -> Sequence[str]:
         return self._names
 
     def compose_content(self) -> ComposeResult:
         yield from self._widgets
+
+    def on_line_view_opened(self, message: LineView.Opened) -> None:
+        self.opened.append(message.key)

@@ -37,7 +37,6 @@ class TooSmall(Widget):
         layer: too-small; display: none; width: 100%; height: 100%;
         background: $background; color: $fd-muted; content-align: center middle;
     }
-    .-too-small > TooSmall { display: block; }
     """
 
     def render(self) -> Content:
@@ -62,6 +61,7 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
     FlowdeckScreen {
         layers: base too-small; background: $background; color: $foreground;
         overflow: hidden;
+        &.-too-small > TooSmall { display: block; }
     }
     """
 

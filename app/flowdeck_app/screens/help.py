@@ -55,7 +55,10 @@ def help_rows(active: dict[str, ActiveBinding], wanted: str = "") -> list[HelpRo
 
 
 def _row(action: Action, keys: dict[str, list[str]]) -> HelpRow:
-    shown = " ".join(keys.get(action.id, ())) or action.shown_keys
+    active = keys.get(action.id, [])
+    order = [display_key(key) for key in action.keys]
+    active.sort(key=lambda key: order.index(key) if key in order else len(order))
+    shown = " ".join(active) or action.shown_keys
     return (action.id, action, shown, action.id in keys)
 
 
@@ -123,8 +126,8 @@ class HelpScreen(FlowdeckModal):
     def compose(self) -> ComposeResult:
         """Yield the panel."""
         panel = Vertical(classes="panel")
-        panel.border_title = Content(f" Keys {self._title} ".replace("  ", " "))
-        panel.border_subtitle = Content(" type to narrow · esc close ")
+        panel.border_title = Content(f"Keys {self._title}".strip())
+        panel.border_subtitle = Content("type to narrow · esc close")
         with panel:
             yield Input(placeholder="type to narrow", id="help-filter", compact=True)
             yield HelpList(self._rows, empty=("No key does that", "esc closes the help"))

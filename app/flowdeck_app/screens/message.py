@@ -36,8 +36,8 @@ class MessageScreen(FlowdeckModal):
     def compose(self) -> ComposeResult:
         """Yield the panel."""
         panel = Vertical(classes="panel -error" if self.error else "panel")
-        panel.border_title = Content(f" {clean(self.heading, 200)} ")
-        panel.border_subtitle = Content(" y copy · esc close ")
+        panel.border_title = Content(clean(self.heading, 200))
+        panel.border_subtitle = Content("y copy · esc close")
         with panel, VerticalScroll(id="message-scroll"):
             yield Static(Content("\n".join(clean_lines(self.text, most=2000))), id="message-text")
 

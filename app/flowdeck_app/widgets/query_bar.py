@@ -91,7 +91,6 @@ class QueryNote(StripWidget):
 
     DEFAULT_CSS = """
     QueryNote { width: 44; background: $panel; }
-    .-narrow QueryNote { width: 26; }
     """
     text: reactive[str] = reactive("")
     wrong: reactive[bool] = reactive(False)
