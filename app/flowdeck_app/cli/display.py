@@ -7,7 +7,7 @@ import dataclasses
 import io
 import sys
 import threading
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -82,6 +82,8 @@ class Prints(io.TextIOBase):
         self._stream, self._parts = stream, parts
 
     def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         self._parts.append(text)
         return len(text)
 
@@ -100,6 +102,9 @@ class Prints(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self._stream.encoding
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # such as buffer: who writes bytes writes them at once
 
 
 class _Raw:
