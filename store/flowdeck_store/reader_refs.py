@@ -35,6 +35,12 @@ def _prefix(text: str) -> str:
     return f"{escaped}%"
 
 
+def _indexed(name: str) -> str | None:
+    """Return the LIKE pattern for ``fetch-3`` where names hold the task's hash: fetch-7633879f-3."""
+    task, dash, index = name.rpartition("-")
+    return f"{_prefix(task)[:-1]}-________-{index}" if dash and task and index.isdigit() else None
+
+
 class ReferenceReads(RunReads, TaskReads):
     """Resolving references; part of :class:`flowdeck_store.reader.Reader`."""
 
@@ -156,7 +162,10 @@ class ReferenceReads(RunReads, TaskReads):
             return self._task_numbered(run, number)
         of_run = "FROM task_runs WHERE id BETWEEN ? AND ?"
         low, high = span(run.id)
-        for condition, value in (("name = ?", name), ("name LIKE ? ESCAPE '\\'", _prefix(name))):
+        fits = "name LIKE ? ESCAPE '\\'"
+        for condition, value in (("name = ?", name), (fits, _indexed(name)), (fits, _prefix(name))):
+            if value is None:
+                continue
             rows = self._rows(
                 f"SELECT id, name {of_run} AND {condition} ORDER BY id LIMIT ?",
                 (low, high, value, _LISTED + 1),

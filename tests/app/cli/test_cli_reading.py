@@ -301,3 +301,14 @@ def test_wait_as_json_gives_the_run(cli: Any, record: Record) -> None:
     record.run()
     [run] = objects(cli("wait", "@last", "--json"))
     assert run.keys() == FLOW_RUN
+
+
+def test_a_task_run_is_found_by_task_and_index_when_its_name_holds_a_hash(
+    cli: Any, record: Record
+) -> None:
+    uid = record.run()
+    for no, index in ((1, 0), (2, 3), (3, 13)):
+        record.task(uid, no, f"fetch-3633879f-{index}")
+    assert objects(cli("task", "@last/fetch-3", "--json"))[0]["id"] == "1.2"
+    assert objects(cli("task", "@last/fetch-3633879f-1", "--json"))[0]["id"] == "1.3"
+    assert cli("task", "@last/fetch-4").exit_code == 2
