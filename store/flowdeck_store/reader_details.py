@@ -101,6 +101,22 @@ class DetailReads(ReaderBase):
         rows = self._rows(f"{_STATE} WHERE run_id = ? AND task_no = ? ORDER BY seq", (run_id, no))
         return [state_record(row) for row in rows]
 
+    def states_page(
+        self, run_id: int, *, after: tuple[int, int] = (-1, 0), limit: int = 1_000
+    ) -> list[StateRecord]:
+        """Return a page of all states of a run, those of the run itself first, then by task run.
+
+        Args:
+            run_id: number of the flow run.
+            after: (``task_no``, ``seq``) of the last one of the page before.
+            limit: the most states to return.
+        """
+        rows = self._rows(
+            f"{_STATE} WHERE run_id = ? AND (task_no, seq) > (?, ?) ORDER BY task_no, seq LIMIT ?",
+            (run_id, *after, limit),
+        )
+        return [state_record(row) for row in rows]
+
     def attempts(self, run_id: int, no: int = 0) -> list[AttemptRecord]:
         """Return the attempts, first to last; none for what never ran (cached, not ready)."""
         return attempts_of(self.states(run_id, no))
