@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from flowdeck_store.errors import StoreCorrupt, StoreError, StoreUnwritable
 from flowdeck_store.gate import gate_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from flowdeck_store.paths import StorePaths
@@ -70,10 +72,11 @@ def connect_rw(
         _create_file(paths, timeout)
     conn = _connect(paths.db, "rw", timeout)
     try:
-        version = _checked_version(conn, paths.db, reading=False)
-        if version < schema.SCHEMA_VERSION:
-            _migrate_gated(conn, paths, written_by, timeout)
-        _tune(conn)
+        with naming_damage(paths.db):
+            version = _checked_version(conn, paths.db, reading=False)
+            if version < schema.SCHEMA_VERSION:
+                _migrate_gated(conn, paths, written_by, timeout)
+            _tune(conn)
     except BaseException:
         conn.close()
         raise
@@ -95,21 +98,11 @@ def connect_ro(paths: StorePaths, *, timeout: float = WAIT_S) -> sqlite3.Connect
         return None
     conn = _connect(paths.db, "ro", timeout)
     try:
-        try:
-            version = _checked_version(conn, paths.db, reading=True)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {
-                sqlite3.SQLITE_CANTOPEN,
-                sqlite3.SQLITE_READONLY,
-            }:
-                raise
-            # A read-only folder without -wal and -shm files: nobody writes, so read it as it is.
-            conn.close()
-            conn = _connect(paths.db, "ro&immutable=1", timeout)
-            version = _checked_version(conn, paths.db, reading=True)
-        conn.execute("PRAGMA query_only=1")
-        conn.execute("PRAGMA cache_size=-16000")
-        conn.execute("PRAGMA temp_store=memory")
+        with naming_damage(paths.db):
+            conn, version = _readable(conn, paths, timeout)
+            conn.execute("PRAGMA query_only=1")
+            conn.execute("PRAGMA cache_size=-16000")
+            conn.execute("PRAGMA temp_store=memory")
     except BaseException:
         conn.close()
         raise
@@ -117,6 +110,21 @@ def connect_ro(paths: StorePaths, *, timeout: float = WAIT_S) -> sqlite3.Connect
         conn.close()
         return None
     return conn
+
+
+def _readable(
+    conn: sqlite3.Connection, paths: StorePaths, timeout: float
+) -> tuple[sqlite3.Connection, int]:
+    """Return a connection that can read, and the schema version."""
+    try:
+        return conn, _checked_version(conn, paths.db, reading=True)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+    # A read-only folder without -wal and -shm files: nobody writes, so read it as it is.
+    conn.close()
+    conn = _connect(paths.db, "ro&immutable=1", timeout)
+    return conn, _checked_version(conn, paths.db, reading=True)
 
 
 def is_wal(conn: sqlite3.Connection) -> bool:
@@ -133,14 +141,21 @@ def _connect(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
 
 
 def _checked_version(conn: sqlite3.Connection, path: Path, *, reading: bool) -> int:
+    version = schema.version_of(conn, path)
+    schema.refuse_newer(conn, path, version, reading=reading)
+    return version
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about a damaged file into :class:`StoreCorrupt`."""
     try:
-        version = schema.version_of(conn, path)
-        schema.refuse_newer(conn, path, version, reading=reading)
+        yield
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in _DAMAGED:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code & 0xFF in _DAMAGED:
             raise StoreCorrupt(path, str(error)) from error
         raise
-    return version
 
 
 def _create_file(paths: StorePaths, timeout: float) -> None:

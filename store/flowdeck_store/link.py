@@ -6,12 +6,10 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_store.connection import connect_rw, is_wal
-from flowdeck_store.errors import StoreCorrupt
+from flowdeck_store.connection import connect_rw, is_wal, naming_damage
 from flowdeck_store.events import now_us
 from flowdeck_store.gate import Gate, gate_of
 from flowdeck_store.ingest import Ingester
-from flowdeck_store.trouble import DAMAGED, kind_of
 
 if TYPE_CHECKING:
     from flowdeck_store.identity import Identity
@@ -92,14 +90,9 @@ class StoreLink:
             self._file = _file_id(self.paths)
             values = (me.uid, me.host, me.boot_id, me.pid, me.pid_start, me.started_us, now_us(),
                       me.version, me.python, lowest)  # fmt: skip
-            with self.gate.hold(self._tuning.busy):
+            with naming_damage(self.paths.db), self.gate.hold(self._tuning.busy):
                 ((self.session_id, applied),) = conn.execute(_REGISTER, values).fetchall()
             self.wal = is_wal(conn)
-        except sqlite3.DatabaseError as error:
-            conn.close()
-            if kind_of(error) == DAMAGED:
-                raise StoreCorrupt(self.paths.db, str(error)) from error
-            raise
         except BaseException:
             conn.close()
             raise
