@@ -3,63 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import work
-from textual.app import App
-from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.scrollbar import ScrollBar
 
-from flowdeck_app import clipboard, editor, keys, theme
+from flowdeck_app import keys, theme
 from flowdeck_app.access import StoreAccess
 from flowdeck_app.actions import bindings
 from flowdeck_app.glyphs import symbols
 from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth
 from flowdeck_app.palette import Palette
+from flowdeck_app.screen_table import screen_class, screen_exists
 from flowdeck_app.screens.base import FlowdeckScreen
-from flowdeck_app.screens.confirm import ConfirmScreen
 from flowdeck_app.screens.help import HelpScreen, help_title
-from flowdeck_app.screens.message import MessageScreen
+from flowdeck_app.services import AppServices
 from flowdeck_app.ui_state import UiState
 from flowdeck_app.views.look import Look
-from flowdeck_app.views.text import clean
 from flowdeck_app.views.times import TimeMode
 from flowdeck_app.widgets.guard import may
 from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.scrollbar import PlainScrollBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     from textual.binding import BindingType
-    from textual.screen import Screen
 
-#: Screens by name: module and class. Imported when first shown.
-SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
-    "home": ("flowdeck_app.screens.home", "HomeScreen"),
-    "runs": ("flowdeck_app.screens.runs", "RunsScreen"),
-    "run": ("flowdeck_app.screens.run", "RunScreen"),
-    "task": ("flowdeck_app.screens.task", "TaskScreen"),
-    "launch": ("flowdeck_app.screens.launch", "LaunchScreen"),
-}
 #: Seconds between two looks at the clock (stale store, remembered state).
 _CLOCK: Final = 1.0
-#: Seconds in which the same toast is not shown again.
-_SAME_TOAST: Final = 3.0
 
 
-class PlainScrollBar(ScrollBarRender):
-    """A scrollbar without eighths of blocks, for ``--ascii``."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
-    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
-
-
-class FlowdeckApp(App[int], inherit_bindings=False):
+class FlowdeckApp(AppServices, inherit_bindings=False):
     """The app over one home folder.
 
     Args:
@@ -120,7 +99,6 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         self.access = StoreAccess(home)
         self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
         self.store_version = 0
-        self._toasts: dict[str, float] = {}
         for known in theme.THEMES:
             self.register_theme(known)
         wanted = self.state.get("theme", default=theme_name or theme.DARK)
@@ -257,70 +235,6 @@ class FlowdeckApp(App[int], inherit_bindings=False):
         for _ in range(min(levels, len(self.screen_stack) - 1)):
             self.pop_screen()
 
-    # -- services --------------------------------------------------------------------------
-
-    def say(self, text: str, severity: str = "information", *, seconds: float = 4) -> None:
-        """Show one line for a moment; the same line is not shown twice in a row."""
-        text = clean(text, 300)
-        now = time.monotonic()
-        if now - self._toasts.get(text, float("-inf")) < _SAME_TOAST:
-            return
-        self._toasts = {text: now}
-        self.notify(text, severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]
-
-    def show_message(self, title: str, text: str, *, error: bool = False) -> None:
-        """Show a text of any length in a dialog that can be copied from."""
-        self.push_screen(MessageScreen(title, text, error=error))
-
-    def show_error(self, title: str, error: BaseException) -> None:
-        """Show an error: its message for our own, the type as well for others."""
-        from flowdeck_store.errors import StoreError
-
-        text = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        self.show_message(title, text, error=True)
-
-    def confirm(
-        self, question: str, act: Callable[[], object], *, detail: str = "", yes: str = "Yes",
-        danger: bool = False,
-    ) -> None:  # fmt: skip
-        """Ask, and call ``act`` if the answer is yes."""
-        screen = ConfirmScreen(question, detail, yes=yes, danger=danger)
-
-        def answered(answer: bool | None) -> None:
-            if answer:
-                act()
-
-        self.push_screen(screen, answered)
-
-    def copy(self, text: str, what: str = "") -> None:
-        """Copy a text to the clipboard and say so."""
-        self._copy(text, what or f"{len(text)} characters")
-
-    @work(group="copy", exit_on_error=False)
-    async def _copy(self, text: str, what: str) -> None:
-        self._clipboard = text
-        sequence = clipboard.osc52(text, os.environ)
-        if sequence is not None and self._driver is not None:
-            self._driver.write(sequence)
-        tool = None if self.is_headless else clipboard.native_tool(os.environ)
-        done = tool is not None and await asyncio.to_thread(clipboard.give_to_tool, text, tool)
-        if sequence is None and not done:
-            self.say("Too long for this terminal's clipboard: use P (pager) or J (export)")
-        else:
-            self.say(f"Copied {what}")
-
-    def edit(self, file: str, line: int = 1) -> None:
-        """Open a file in the user's editor at a line."""
-        command = editor.editor_command(file, line, template=str(self.state.get("editor") or ""))
-        if command is None:
-            self.copy(f"{file}:{line}", "the place; set $EDITOR to open it")
-            return
-        editor.start(self, command)
-
-    def page(self, text: str) -> None:
-        """Show a text in the user's pager."""
-        editor.page(self, text)
-
     # -- actions ---------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -370,18 +284,6 @@ class FlowdeckApp(App[int], inherit_bindings=False):
 
 def _time_mode(name: str) -> TimeMode:
     return TimeMode(name) if name in {mode.value for mode in TimeMode} else TimeMode.RELATIVE
-
-
-def screen_exists(name: str) -> bool:
-    """Say whether a screen is part of this installation."""
-    return importlib.util.find_spec(SCREEN_CLASSES[name][0]) is not None
-
-
-def screen_class(name: str) -> Callable[..., Screen[Any]]:
-    """Import a screen's class."""
-    module, attribute = SCREEN_CLASSES[name]
-    found: Callable[..., Screen[Any]] = getattr(importlib.import_module(module), attribute)
-    return found
 
 
 def run_app(

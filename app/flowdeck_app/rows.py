@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flowdeck_store.records import FlowRunRecord, TaskRunRecord, UpstreamRecord
+if TYPE_CHECKING:
+    from flowdeck_store.records import FlowRunRecord, TaskRunRecord, UpstreamRecord
 
 
 @dataclass(frozen=True, slots=True)

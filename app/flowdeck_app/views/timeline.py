@@ -227,17 +227,18 @@ def axis_content(
     """Return the heading: marks at round times since the start of the run."""
     step = next((s for s in _STEPS if s * 1e6 / scale.us_per_cell >= _MARK), _STEPS[-1])
     text = [" "] * bar_cells
+    spans = [Span(0, name_cells + bar_cells, "$fd-muted")]
+    now = scale.cell(look.now_us)
+    if 0 <= now <= bar_cells - 3:
+        text[now : now + 3] = "now"
+        spans.append(Span(name_cells + now, name_cells + now + 3, "$fd-accent"))
     first = int((scale.start_us - origin_us) / 1e6 // step)
     for count in range(first, first + bar_cells // _MARK + 2):
         place = scale.cell(origin_us + round(count * step * 1e6))
         label = _mark(count * step, step)
-        if place >= 0 and place + len(label) <= bar_cells:
+        room = text[max(0, place - 1) : place + len(label) + 1]
+        if place >= 0 and place + len(label) <= bar_cells and not "".join(room).strip():
             text[place : place + len(label)] = label
-    now = scale.cell(look.now_us)
-    spans: list[Span] = [Span(0, name_cells + bar_cells, "$fd-muted")]
-    if 0 <= now < bar_cells - 3 and all(char == " " for char in text[now : now + 3]):
-        text[now : now + 3] = "now"
-        spans.append(Span(name_cells + now, name_cells + now + 3, "$fd-accent"))
     return Content("Task".ljust(name_cells) + "".join(text), spans, strip_control_codes=False)
 
 

@@ -191,17 +191,6 @@ class LineRows(ScrollView, Generic[R]):
         self._fit_height()
         self.refresh()
 
-    def set_follow(self, follow: bool) -> None:
-        """Enter or leave follow mode."""
-        if follow == self.follow or not self.FOLLOWS:
-            return
-        self.follow = follow
-        self.new_below = 0
-        if follow:
-            self._to_end()
-        self.redraw()
-        self.post_message(Changed(self))
-
     # -- loading ---------------------------------------------------------------------------
 
     async def _keep_loading(self) -> None:
@@ -360,26 +349,6 @@ class LineRows(ScrollView, Generic[R]):
             self._to_end()
         else:
             self._show_cursor()
-
-    def notify_style_update(self) -> None:
-        """Forget colours when theme or focus changed."""
-        super().notify_style_update()
-        self._drawing.forget_styles()
-
-    def watch_has_focus(self, has_focus: bool) -> None:
-        """Draw the cursor in its focused or blurred form."""
-        super().watch_has_focus(has_focus)
-        self._drawing.clear()
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Leave follow mode when the user scrolls up, enter nothing by itself."""
-        super().watch_scroll_y(old_value, new_value)
-        if self.follow and new_value < old_value and new_value < self._drawing.last_top():
-            self.follow = False
-            self.new_below = 0
-            self.post_message(Changed(self))
-        elif self.new_below and new_value >= self._drawing.last_top():
-            self.new_below = 0
 
     def _show_cursor(self) -> None:
         top = self._drawing.top_showing(self.cursor)

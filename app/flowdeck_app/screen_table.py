@@ -1,0 +1,33 @@
+"""Which class each screen is; imported when it is first shown."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.screen import Screen
+
+#: Screens by name: module and class. Imported when first shown.
+SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
+    "home": ("flowdeck_app.screens.home", "HomeScreen"),
+    "runs": ("flowdeck_app.screens.runs", "RunsScreen"),
+    "run": ("flowdeck_app.screens.run", "RunScreen"),
+    "task": ("flowdeck_app.screens.task", "TaskScreen"),
+    "launch": ("flowdeck_app.screens.launch", "LaunchScreen"),
+}
+
+
+def screen_exists(name: str) -> bool:
+    """Say whether a screen is part of this installation."""
+    return importlib.util.find_spec(SCREEN_CLASSES[name][0]) is not None
+
+
+def screen_class(name: str) -> Callable[..., Screen[Any]]:
+    """Import a screen's class."""
+    module, attribute = SCREEN_CLASSES[name]
+    found: Callable[..., Screen[Any]] = getattr(importlib.import_module(module), attribute)
+    return found
