@@ -47,11 +47,8 @@ def command(
     with reading() as reader:
         run, no = resolve(reader, ref)
         query = None
-        if task_name is not None:
-            from flowdeck_store.query import quote
-
-            pattern = task_name if "*" in task_name else quote(task_name)
-            query = f"task:{pattern}"
+        if task_name is not None and no is None:
+            no, query = _of_task(reader, run, task_name)
         source = _Source(reader, run, no, query, minimum, search)
         for batch in source.batches(follow=follow, tail=tail):
             if as_json:
@@ -74,6 +71,19 @@ def resolve(reader: Reader, ref: str) -> tuple[FlowRunRecord, int | None]:
             raise NotFound(f"The flow run of {ref} was deleted.")
         return run, task.no
     return reader.resolve_run(ref), None
+
+
+def _of_task(reader: Reader, run: FlowRunRecord, name: str) -> tuple[int | None, str | None]:
+    """Return the number of the one task run that is meant, or a filter for several."""
+    from flowdeck_store.errors import Ambiguous, NotFound
+    from flowdeck_store.query import quote
+
+    if "*" in name:
+        return None, f"task:{name}"
+    try:
+        return reader.resolve_task(f"{run.id}/{name}").no, None
+    except (NotFound, Ambiguous):
+        return None, f"task:{quote(name)}"
 
 
 def _level(text: str | None) -> int:

@@ -6,21 +6,20 @@ import contextlib
 import functools
 import inspect
 import json
-import os
 import sys
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowdeck_app.cli.common import echo_json, exit_code, home, is_terminal, look, say
-from flowdeck_app.cli.errors import INTERRUPTED, RUN_FAILED, STORE, Trouble
+from flowdeck_app.cli.common import home, is_terminal, say
+from flowdeck_app.cli.errors import RUN_FAILED, Trouble
+from flowdeck_app.cli.reporting import Outcome, prints_to_stderr, report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from flowdeck.flows import Flow
     from flowdeck.launching import Launch
-    from flowdeck_store.records import FlowRunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def carry_out(order: Order, *, quiet: bool, as_json: bool) -> int:
     Raises:
         TargetError, ConfigurationError, Trouble: it cannot be started.
     """
-    with _prints_to_stderr(as_json):
+    with prints_to_stderr(as_json):
         try:
             call = _prepare(order)
         except Trouble as trouble:
@@ -89,7 +88,7 @@ def carry_out(order: Order, *, quiet: bool, as_json: bool) -> int:
             raise
         uid = order.run_uid or uuid.uuid4().hex
         outcome = _execute(call, order, uid, quiet=quiet)
-    return _report(uid, outcome, quiet=quiet, as_json=as_json)
+    return report(uid, outcome, quiet=quiet, as_json=as_json)
 
 
 def _prepare(order: Order) -> Callable[[], Any]:
@@ -190,22 +189,7 @@ def _give_up(order: Order, message: str) -> None:
         launches.fail_run(home(), run.id, f"The run could not be started: {message}", None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How the call of the flow ended, whatever the record says."""
-
-    state: Any = None
-    error: BaseException | None = None
-
-    @property
-    def code(self) -> int:
-        if self.state is not None and not self.state.is_cancelled():
-            return 0 if self.state.is_completed() else RUN_FAILED
-        interrupted = self.error is None or isinstance(self.error, KeyboardInterrupt)
-        return INTERRUPTED if interrupted else RUN_FAILED
-
-
-def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) -> _Outcome:
+def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) -> Outcome:
     from flowdeck.cancellation import ctrl_c_cancels
     from flowdeck.request import RunRequest, requested
     from flowdeck.settings import using
@@ -237,81 +221,9 @@ def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) ->
         except StoreError:
             raise  # there is no record to run with: nothing was started
         except BaseException as error:  # a crash is raised even with return_state: it is recorded
-            return _Outcome(error=error)
-        return _Outcome(state=state)
+            return Outcome(error=error)
+        return Outcome(state=state)
 
 
 async def _awaited(state: Any) -> Any:
     return await state
-
-
-def _report(uid: str, outcome: _Outcome, *, quiet: bool, as_json: bool) -> int:
-    """Show how the run ended, as recorded, and return the exit code."""
-    from flowdeck_store import json_shape
-    from flowdeck_store.errors import StoreError
-    from flowdeck_store.reader import Reader
-
-    try:
-        with Reader.open(home()) as reader:
-            run = reader.run_by_uid(uid)
-            if run is not None and not (quiet and exit_code(run) == 0):
-                _show_end(reader, run)
-    except StoreError as error:
-        say(f"flowdeck: {error}")
-        run = None
-    if run is None:
-        say("flowdeck: the run is not in the record yet; what happened is kept in its journal.")
-        if outcome.error is not None:
-            say(f"flowdeck: {type(outcome.error).__name__}: {outcome.error}")
-        return STORE if as_json else outcome.code
-    if as_json:
-        echo_json([json_shape.flow_run(run)])
-    return exit_code(run) if run.is_final else outcome.code
-
-
-def _show_end(reader: Any, run: FlowRunRecord) -> None:
-    from flowdeck.failures import render
-    from flowdeck_app.cli.common import echo
-    from flowdeck_app.text.runs import ending
-    from flowdeck_app.text.safe import lines
-
-    seen = look(sys.stderr)
-    task = reader.first_failures([run.id]).get(run.id)
-    # On a terminal the log lines with the traceback were not shown: the display had their place.
-    if is_terminal(sys.stderr):
-        failure = reader.last_failure(run.id, task.no if task else 0)
-        if failure is not None and failure.exception is not None:
-            echo(lines(render(failure.exception)), sys.stderr)
-    echo(ending(run, seen), sys.stderr)
-    if task is not None:
-        say(f"  flowdeck task {task.ref} shows the traceback with its variables")
-    elif run.code != 3:
-        say(f"  flowdeck show {run.id} shows more")
-
-
-@contextlib.contextmanager
-def _prints_to_stderr(wanted: bool) -> Iterator[None]:
-    """Send what the flow prints to stderr, so that stdout holds nothing but the JSON.
-
-    Also what processes print that the flow starts, where stdout is a real file.
-    """
-    if not wanted:
-        yield
-        return
-    sys.stdout.flush()
-    try:
-        real = sys.stdout.fileno() == 1 and sys.stderr.fileno() == 2
-    except (AttributeError, OSError, ValueError):  # replaced, as test runners do
-        real = False
-    with contextlib.redirect_stdout(sys.stderr):
-        if not real:
-            yield
-            return
-        saved = os.dup(1)
-        try:
-            os.dup2(2, 1)
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 1)
-            os.close(saved)

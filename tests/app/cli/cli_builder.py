@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck_store import events, failures
 from flowdeck_store import states as st
+from flowdeck_store.reader import Reader
 from flowdeck_store.states import NO_BUCKET, bucket
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+    from flowdeck_store.records import FlowRunRecord
     from flowdeck_store.writer import Session
 
 SECOND = 1_000_000
@@ -175,6 +177,12 @@ def exception_dict(**more: Any) -> dict[str, Any]:
         "frames": frames, "suppress_context": False, "group": [],
     }  # fmt: skip
     return {**base, **more}
+
+
+def runs(home: Path) -> list[FlowRunRecord]:
+    """The runs in the record, newest first."""
+    with Reader.open(home) as reader:
+        return reader.runs()
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -191,7 +191,7 @@ def test_the_file_system_of_a_path_is_that_of_its_deepest_mount() -> None:
         "31 22 0:41 / /mnt rw - tmpfs tmpfs rw",
         "broken line",
     ]
-    assert file_system_of(Path("/home/x"), mounts) == "ext4"
+    assert file_system_of(Path("/srv/x"), mounts) == "ext4"
     assert file_system_of(Path("/mnt/other"), mounts) == "tmpfs"
     assert file_system_of(Path("/mnt/with space/deep"), mounts) == "nfs4"
     assert file_system_of(Path("/mnt2"), mounts) == "ext4"
@@ -226,7 +226,7 @@ def test_an_address_that_answers_is_ok(cli: Any, port: int) -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("http://my-dask-cluster", "http://my-dask-cluster is not an address of Dask or Ray"),
+        ("http://dask.example", "http://dask.example is not an address of Dask or Ray"),
         ("tcp://", "is not an address"),
         ("tcp://host:99999", "there is no port 99999"),
         ("tcp://no-such-host.invalid:8786", "there is no host no-such-host.invalid"),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_builder import objects, until, write
+from cli_builder import objects, runs, until, write
 
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
     from cli_builder import Shell
 
-    from flowdeck_store.records import FlowRunRecord
 
 HELLO = """
     import sys
@@ -64,12 +62,6 @@ HELLO = """
 @pytest.fixture
 def hello() -> Path:
     return write("hello.py", HELLO)
-
-
-def runs(home: Path) -> list[FlowRunRecord]:
-    """The runs in the record, newest first."""
-    with Reader.open(home) as reader:
-        return reader.runs()
 
 
 def test_a_flow_runs_and_its_prints_and_log_lines_go_their_ways(
@@ -453,123 +445,6 @@ def test_retry_asks_for_what_the_record_does_not_hold(shell: Shell, home: Path) 
     gone = shell("retry", "@last", "-p", "thing=5")
     assert gone.returncode == 2
     assert "is not known or gone" in gone.stderr
-
-
-SLOW = """
-    import time
-    from flowdeck import flow, task
-
-    @task
-    def stuck():
-        for _ in range(6000):
-            time.sleep(0.01)
-
-    @flow
-    def slow():
-        stuck.submit()
-        stuck.submit()
-"""
-
-
-def start_slow(shell: Shell, home: Path, *words: str) -> Any:
-    write("slow.py", SLOW)
-    process = shell.start("run", "slow.py:slow", *words)
-    until(lambda: [r.counts[2] for r in runs(home)] == [2])
-    return process
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_cancel_the_run(
-    shell: Shell, home: Path, number: signal.Signals
-) -> None:
-    process = start_slow(shell, home)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "⊘ Cancelled" in said
-    assert "Traceback" not in said
-    assert [run.state for run in runs(home)] == ["Cancelled"]
-
-
-def test_cancel_from_another_process_and_again_when_it_is_over(shell: Shell, home: Path) -> None:
-    process = start_slow(shell, home)
-    result = shell("cancel", "@last", "--wait")
-    assert result.returncode == 0
-    assert "(#1) is Cancelled." in result.stderr
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-    again = shell("cancel", "@last")
-    assert again.returncode == 0
-    assert "is over already: Cancelled" in again.stderr
-    assert shell("wait", "@last").returncode == 130
-
-
-def test_cancel_kill_ends_the_process(shell: Shell, home: Path) -> None:
-    process = start_slow(shell, home)
-    result = shell("cancel", "@last", "--kill")
-    process.communicate(timeout=30)
-    assert "is Crashed" in result.stderr or "is Cancelled" in result.stderr
-    assert runs(home)[0].is_final
-
-
-def test_a_process_that_does_not_answer_is_killed_by_the_system(shell: Shell, home: Path) -> None:
-    process = start_slow(shell, home)
-    process.send_signal(signal.SIGSTOP)
-    result = shell("cancel", "@last", "--kill")
-    assert f"killed process {process.pid}" in result.stderr
-    process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGKILL
-    assert runs(home)[0].state == "Cancelled"  # as it was asked to be
-
-
-def test_after_kill_9_the_next_look_marks_the_run_crashed(shell: Shell, home: Path) -> None:
-    process = start_slow(shell, home)
-    process.kill()
-    process.communicate(timeout=30)
-    first = shell("runs", "--json")
-    assert "is gone without ending run #1: marked as Crashed." in first.stderr
-    assert json.loads(first.stdout)["state"] == "Crashed"
-    assert shell("runs").stderr == ""
-    tasks = [json.loads(line) for line in shell("tasks", "1", "--json").stdout.splitlines()]
-    assert [task["state"] for task in tasks] == ["Crashed", "Crashed"]
-
-
-def test_wait_notices_a_process_that_is_killed_meanwhile(shell: Shell, home: Path) -> None:
-    process = start_slow(shell, home)
-    waiting = shell.start("wait", "@last")
-    process.kill()
-    process.communicate(timeout=30)
-    assert waiting.wait(timeout=30) == 1
-    assert "! Crashed" in waiting.communicate()[0]
-
-
-def test_logs_follow_shows_lines_while_they_are_written_and_ends_with_the_run(
-    shell: Shell, home: Path
-) -> None:
-    write(
-        "talk.py",
-        """
-        import pathlib, time
-        from flowdeck import flow, get_run_logger
-        @flow
-        def talk():
-            get_run_logger().info("first words")
-            while not pathlib.Path("go").exists():
-                time.sleep(0.01)
-            get_run_logger().warning("last words")
-        """,
-    )
-    process = shell.start("run", "talk.py", "-q")
-    until(lambda: bool(runs(home)))
-    following = shell.start("logs", "@last", "-f")
-    assert following.stdout is not None
-    lines = iter(following.stdout.readline, "")
-    assert any("first words" in line for line in lines)
-    Path("go").touch()
-    assert any("last words" in line for line in lines)
-    assert following.wait(timeout=30) == 0
-    following.communicate()
-    process.communicate(timeout=30)
 
 
 def test_a_flow_cannot_be_run_by_what_only_looks_like_one(cli: Any) -> None:
