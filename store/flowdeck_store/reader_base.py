@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = tuple[Any, ...]
 FileId: TypeAlias = tuple[int, int]
 
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 #: Low 24 bits of a packed task id.
 NO_MASK: Final = (1 << 24) - 1
@@ -137,9 +137,20 @@ class ReaderBase:
         try:
             return connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            if "decode" not in str(error):
+            if "decode" in str(error):
+                return self._rows_leniently(connection, sql, parameters)
+            if _code(error) != sqlite3.SQLITE_IOERR:
                 raise self._explained(error) from error
-        return self._rows_leniently(connection, sql, parameters)
+        return self._rows_anew(sql, parameters)
+
+    def _rows_anew(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        """Open the file again: its write-ahead log was taken away under this connection."""
+        self._disconnect()
+        connection = self._current()
+        try:
+            return [] if connection is None else connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def _rows_leniently(
         self, connection: sqlite3.Connection, sql: str, parameters: Sequence[object]
@@ -158,7 +169,7 @@ class ReaderBase:
         return found[0] if found else None
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code == sqlite3.SQLITE_INTERRUPT:
             return ReadInterrupted("The read was interrupted.")
         if code in _BUSY:
@@ -169,6 +180,11 @@ class ReaderBase:
         if code in _DAMAGED or "no such table" in str(error) or "no such column" in str(error):
             return StoreCorrupt(self.paths.db, str(error))
         return StoreError(f"{self.paths.db} cannot be read: {error}.")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary error code; 0 for errors of Python's own making."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def as_query(query: Query | str | None, subject: Subject) -> Query:

@@ -181,6 +181,38 @@ def test_text_that_is_not_utf8_is_shown_with_replacement_marks(tmp_path: Path) -
         assert reader.run(run) is not None
 
 
+class Broken:
+    """A connection whose write-ahead log is gone, or that fails for ever."""
+
+    def execute(self, sql: str, parameters: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHORT_READ
+        raise error
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_reader_whose_log_file_was_taken_away_opens_the_store_anew(tmp_path: Path) -> None:
+    with closing(StoreBuilder(tmp_path)) as builder, Reader.open(tmp_path) as reader:
+        builder.run()
+        assert reader._connection is not None
+        reader._connection.close()
+        reader._connection = Broken()  # type: ignore[assignment]
+        assert len(reader.runs()) == 1
+
+
+def test_an_error_that_stays_is_told_with_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(StoreBuilder(tmp_path)):
+        monkeypatch.setattr("flowdeck_store.reader_base.connect_ro", lambda paths: Broken())
+        with Reader.open(tmp_path) as reader, pytest.raises(StoreError, match="disk I/O") as caught:
+            reader.runs()
+        assert str(StorePaths(tmp_path).db) in str(caught.value)
+        assert not isinstance(caught.value, StoreCorrupt)
+
+
 def test_a_reader_cannot_write_and_does_not_block_a_writer(tmp_path: Path) -> None:
     with closing(StoreBuilder(tmp_path)) as builder, Reader.open(tmp_path) as reader:
         with pytest.raises(StoreError, match="cannot be read"):
