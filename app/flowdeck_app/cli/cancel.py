@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from flowdeck_app.cli.common import complete_run, home, look_after_dead, reading, say
+from flowdeck_app.cli.errors import Trouble
+from flowdeck_app.cli.following import until_final, wait_for
+from flowdeck_store import control
 from flowdeck_store.identity import host_name
 
 if TYPE_CHECKING:
@@ -34,25 +37,52 @@ def command(ref: str, kill: bool, wait: bool) -> None:
       flowdeck cancel @last --wait
     """
     from flowdeck_app.cli.logs import resolve
-    from flowdeck_store import control
 
     with reading() as reader:
         run, no = resolve(reader, ref)
-        title = f"{run.name} (#{run.id})"
-        if run.is_final:
-            say(f"flowdeck: {title} is over already: {run.state}.")
-            return
-        verb = "kill" if kill else "cancel"
-        control.request(home(), run.id, verb, task_no=no or 0, by=_who())
-        what = f"task run {ref} of {title}" if no else title
-        say(f"flowdeck: asked {what} to {'end at once' if kill else 'cancel'}.")
-        if kill:
-            _make_sure(reader, run)
-        elif wait:
-            _wait(reader, run, None)
-        last = reader.run(run.id)
+        if no is None:
+            _cancel_run(reader, run, kill=kill, wait=wait)
+        elif kill:
+            raise Trouble(
+                "--kill ends a process, not a task run.", f"`flowdeck cancel {run.id} --kill` does."
+            )
+        else:
+            _cancel_task(reader, run, no, wait=wait)
+
+
+def _cancel_run(reader: Reader, run: FlowRunRecord, *, kill: bool, wait: bool) -> None:
+    title = f"{run.name} (#{run.id})"
+    if run.is_final:
+        say(f"flowdeck: {title} is over already: {run.state}.")
+        return
+    control.request(home(), run.id, "kill" if kill else "cancel", by=_who())
+    say(f"flowdeck: asked {title} to {'end at once' if kill else 'cancel'}.")
+    if kill:
+        _make_sure(reader, run)
+    elif wait:
+        wait_for(reader, run)
+    last = reader.run(run.id)
     if last is not None and last.is_final:
         say(f"flowdeck: {title} is {last.state}.")
+
+
+def _cancel_task(reader: Reader, run: FlowRunRecord, no: int, *, wait: bool) -> None:
+    task = reader.task(run.id, no)
+    title = f"{task.name if task else no} (#{run.id}.{no})"
+    if run.is_final or (task is not None and task.ended_us is not None):
+        state = task.state if task else run.state
+        say(f"flowdeck: {title} is over already: {state}.")
+        return
+    control.request(home(), run.id, "cancel", task_no=no, by=_who())
+    say(f"flowdeck: asked {title} to cancel.")
+    if not wait:
+        return
+    for _ in until_final(reader, run):
+        task = reader.task(run.id, no)
+        if task is None or task.ended_us is not None:
+            break
+    if task is not None:
+        say(f"flowdeck: {title} is {task.state}.")
 
 
 def _who() -> str:
@@ -65,18 +95,9 @@ def _who() -> str:
     return f"{user} (pid {os.getpid()} on {host_name()})"
 
 
-def _wait(reader: Reader, run: FlowRunRecord, seconds: float | None) -> bool:
-    from flowdeck_app.cli.following import wait_for
-
-    last = wait_for(reader, run, seconds)
-    return last is None or last.is_final
-
-
 def _make_sure(reader: Reader, run: FlowRunRecord) -> None:
     """Kill the process of a run that does not end by itself, if it is on this machine."""
-    if _wait(reader, run, KILL_AFTER):
-        return
-    fresh = reader.run(run.id)
+    fresh = wait_for(reader, run, KILL_AFTER)
     if fresh is None or fresh.pid is None or fresh.is_final:
         return
     if fresh.host not in {None, host_name()}:
@@ -89,4 +110,4 @@ def _make_sure(reader: Reader, run: FlowRunRecord) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(fresh.pid, signal.SIGKILL)
         say(f"flowdeck: killed process {fresh.pid}.")
-    _wait(reader, fresh, KILL_AFTER)
+    wait_for(reader, fresh, KILL_AFTER)

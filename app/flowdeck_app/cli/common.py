@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from flowdeck_store.records import FlowRunRecord
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+class QueryCommand(click.Command):
+    """A verb with a QUERY, in which ``-tag:test`` is a filter and not the option ``-t``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" not in args:
+            negated = [word for word in args if _NEGATED.match(word)]
+            args = [*(word for word in args if not _NEGATED.match(word)), "--", *negated]
+        return super().parse_args(ctx, args)
+
+
+_NEGATED: Final = re.compile(r"-[a-z_]+:")
 
 
 def home() -> Path:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowdeck_app.cli.common import echo, echo_json, json_option, look, reading, say
+from flowdeck_app.cli.common import (
+    QueryCommand,
+    echo,
+    echo_json,
+    json_option,
+    look,
+    reading,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from flowdeck_store.records import FlowRunRecord
 
 
-@click.command("runs")
+@click.command("runs", cls=QueryCommand)
 @click.argument("query", nargs=-1, metavar="[QUERY]...")
 @click.option(
     "-n", "--limit", type=click.IntRange(min=0), default=20, show_default=True,

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowdeck_app.cli.common import echo, echo_json, json_option, look, reading, run_argument, say
+from flowdeck_app.cli.common import (
+    QueryCommand,
+    echo,
+    echo_json,
+    json_option,
+    look,
+    reading,
+    run_argument,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
 PAGE = 200
 
 
-@click.command("tasks")
+@click.command("tasks", cls=QueryCommand)
 @run_argument("ref")
 @click.argument("query", nargs=-1, metavar="[QUERY]...")
 @click.option(

@@ -82,6 +82,10 @@ def test_runs_can_be_filtered_and_limited(cli: Any, record: Record) -> None:
     assert limited.stderr == "flowdeck: 2 of 7 runs; --limit 0 shows all.\n"
     assert len(objects(cli("runs", "--limit", "0", "--json"))) == 7
     assert cli("runs", "state:failed", "run-3", "--json").stdout.count("\n") == 1
+    assert [r["name"] for r in objects(cli("runs", "-state:failed", "-name:run-6", "--json"))] == [
+        "run-4", "run-2", "run-0",
+    ]  # fmt: skip
+    assert len(objects(cli("runs", "--json", "--", "-run-6"))) == 6
 
 
 def test_an_empty_record_says_how_to_start_and_is_no_error(cli: Any, home: Any) -> None:

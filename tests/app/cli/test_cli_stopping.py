@@ -128,3 +128,19 @@ def test_logs_follow_shows_lines_while_they_are_written_and_ends_with_the_run(
     assert following.wait(timeout=30) == 0
     following.communicate()
     process.communicate(timeout=30)
+
+
+def test_one_task_run_is_cancelled_and_the_rest_goes_on(shell: Shell, home: Path) -> None:
+    process = start_slow(shell, home)
+    result = shell("cancel", "1.1", "--wait")
+    assert result.returncode == 0
+    assert "(#1.1) is Cancelled." in result.stderr
+    tasks = [json.loads(line) for line in shell("tasks", "1", "--json").stdout.splitlines()]
+    assert [task["state"] for task in tasks] == ["Cancelled", "Running"]
+    assert "is over already: Cancelled" in shell("cancel", "@last/stuck-0").stderr
+    refused = shell("cancel", "1.2", "--kill")
+    assert refused.returncode == 2
+    assert "`flowdeck cancel 1 --kill` does" in refused.stderr
+    assert shell("cancel", "1.2").returncode == 0
+    process.communicate(timeout=30)
+    assert process.returncode == 130
