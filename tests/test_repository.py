@@ -169,7 +169,7 @@ def test_no_file_names_a_place_in_the_network() -> None:
 
 
 def test_no_file_names_a_folder_of_one_machine() -> None:
-    assert found(r"(?<![\w.~)}/])/(?:root|work|opt|home/(?!you\b|me\b)\w+|Users/\w+)/[^\s\"'`)]*") == []
+    assert found(r"(?<![\w.~)}/])/(?:root|work|home/(?!you\b|me\b)\w+|Users/\w+)/[^\s\"'`)]*") == []
 
 
 def test_constraints_are_exact_versions_without_addresses() -> None:
