@@ -56,18 +56,23 @@ class Painter:
 
     def strip(self, content: Content, variant: str = "row") -> Strip:
         """Return a line of text as a strip of its own length."""
+        return Strip(*self.pieces(content, variant))
+
+    def pieces(self, content: Content, variant: str = "row") -> tuple[list[Segment], int]:
+        """Return a line of text as styled segments, and its cells."""
         text = content.plain
         length = len(text) if text.isascii() else cell_len(text)
         spans = content.spans
         if not spans:
-            return Strip([Segment(text, self.style("", variant))], length)
+            return [Segment(text, self.style("", variant))], length
         pieces = self._in_order(text, spans, variant)
-        return Strip(pieces if pieces is not None else self._mixed(text, spans, variant), length)
+        return (self._mixed(text, spans, variant) if pieces is None else pieces), length
 
     def _in_order(self, text: str, spans: Sequence[Span], variant: str) -> list[Segment] | None:
         """Cut a text whose spans do not overlap; ``None`` if they do."""
         position = 0
         plain = self.style("", variant)
+        known = self._rich
         pieces: list[Segment] = []
         for start, end, name in spans:
             if start < position:
@@ -75,7 +80,8 @@ class Painter:
             if start > position:
                 pieces.append(Segment(text[position:start], plain))
             if end > start:
-                pieces.append(Segment(text[start:end], self.style(str(name), variant)))
+                style = known.get((variant, name)) or self.style(str(name), variant)  # type: ignore[arg-type]
+                pieces.append(Segment(text[start:end], style))
             position = max(end, start)
         if position < len(text):
             pieces.append(Segment(text[position:], plain))

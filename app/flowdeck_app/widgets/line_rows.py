@@ -368,11 +368,11 @@ class LineRows(ScrollView, Generic[R]):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw; lines drawn here carry no text offsets (only hit tests need them)."""
-        self._drawing.painting = True
+        self._drawing.begin()
         try:
             return super().render_lines(crop)
         finally:
-            self._drawing.painting = False
+            self._drawing.end()
 
     def render_line(self, y: int) -> Strip:
         """Return line ``y`` of the widget."""

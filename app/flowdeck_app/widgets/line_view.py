@@ -114,8 +114,12 @@ class LineView(LineRows[R], can_focus=True):
         if index != old or self._cursor_key is None:
             self._cursor_key = self._data.key_at(index)
             self._drawing.forget(old, index)
+        top = self.top
         self._show_cursor()
-        self.refresh()
+        if self.top != top or self.wrapped:
+            self.refresh()
+        else:
+            self._drawing.repaint(old, index)
         self._tell_cursor()
 
     def action_move_down(self) -> None:
