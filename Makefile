@@ -10,7 +10,6 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c c
 PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
 SOURCES := engine store app tests examples docs benchmarks
 DEMO_HOME := $(CURDIR)/.demo
-DEMO := FLOWDECK_HOME="$(DEMO_HOME)" FLOWDECK_CONFIG="$(CURDIR)/examples/demo.toml" $(BIN)/flowdeck
 
 .PHONY: help demo test check format docs-screens bench pins clean
 
