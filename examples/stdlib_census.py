@@ -31,7 +31,7 @@ LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 NOT_OURS = {"site-packages", "dist-packages", "__pycache__"}
 
 #: Where the library keeps sources that no parser of this Python accepts.
-BROKEN = ("lib2to3/tests/data/*.py", "test/**/bad*.py")
+BROKEN = ("lib2to3/tests/data/*.py", "test/test_lib2to3/data/*.py", "test/**/bad*.py")
 
 #: Texts that every library has and that are no Python, for installations without its tests.
 NO_PYTHON = ("venv/scripts/common/*", "LICENSE.txt", "**/README*")
