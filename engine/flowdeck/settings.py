@@ -155,7 +155,7 @@ def using(**overrides: Any) -> Iterator[Settings]:
 
 def unknown_variables() -> tuple[str, ...]:
     """Return ``FLOWDECK_*`` variables of the environment that mean nothing (typing errors)."""
-    known = {_variable(name) for name in FIELD_KINDS} | {"FLOWDECK_CONFIG"}
+    known = {_variable(name) for name in FIELD_KINDS} | {"FLOWDECK_CONFIG", "FLOWDECK_DEBUG"}
     return tuple(
         sorted(
             n for n in os.environ if n.startswith("FLOWDECK_") and n not in known and n[9:10] != "_"

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from flowdeck_app.cli.errors import Trouble
+from flowdeck_app.cli.errors import INTERRUPTED, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -145,12 +145,12 @@ def ask(question: str, *, yes: bool) -> None:
     if not is_terminal(sys.stdin):
         raise Trouble(f"{question} Nothing was done.", "add --yes to do it without being asked.")
     if not click.confirm(question, err=True):
-        raise Trouble("nothing was done.", code=1)
+        raise Trouble("nothing was done.", code=INTERRUPTED)
 
 
 def exit_code(run: FlowRunRecord) -> int:
     """Return the exit code of a run that is over: 0 completed, 130 cancelled, else 1."""
-    from flowdeck_app.cli.errors import INTERRUPTED, OK, RUN_FAILED
+    from flowdeck_app.cli.errors import OK, RUN_FAILED
     from flowdeck_store.states import CANCELLED, COMPLETED
 
     return {COMPLETED: OK, CANCELLED: INTERRUPTED}.get(run.code, RUN_FAILED)
