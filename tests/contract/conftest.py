@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RUNNERS: dict[str, Callable[[], BaseTaskRunner]] = {
     "sequential": SequentialTaskRunner,

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import pytest
-from flowdeck_store.reader import Reader
 
 from flowdeck import (
     allow_failure,
@@ -28,6 +27,7 @@ from flowdeck.exceptions import (
     UpstreamTaskError,
 )
 from flowdeck.states import Cancelled, Failed, State
+from flowdeck_store.reader import Reader
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 import pytest
-from flowdeck_store.reader import Reader
 
 from flowdeck import flow, recording, task
 from flowdeck.task_runners import ConcurrentTaskRunner
+from flowdeck_store.reader import Reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
