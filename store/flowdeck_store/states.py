@@ -117,5 +117,5 @@ TRANSITIONS: Final[dict[StateType, frozenset[StateType]]] = {
 def may_follow(before: StateType | None, after: StateType) -> bool:
     """Say whether ``after`` is a legal successor of ``before`` (``None``: the first state)."""
     if before is None:
-        return after not in {StateType.CANCELLING}
+        return after != StateType.CANCELLING
     return after in TRANSITIONS[before]
