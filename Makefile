@@ -60,7 +60,7 @@ format: $(TEST_READY)
 	$(BIN)/ruff format $(SOURCES)
 
 bench: $(TEST_READY)
-	$(BIN)/python benchmarks/overhead.py
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 docs-screens: $(TEST_READY)
 	$(BIN)/python docs/screens.py

@@ -24,8 +24,17 @@ def test_commands_print_what_the_page_shows(page: pages.Page, tmp_path: Path) ->
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: pages.Page) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.text)
-    assert [target for target in targets if not (page.path.parent / target).exists()] == []
+    broken = []
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]+))?\)", page.text):
+        target = page.path.parent / path if path else page.path
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(f"{path}#{anchor}")
+    assert broken == []
+
+
+def anchors_of(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
