@@ -1,0 +1,104 @@
+"""The flows that Home lists: those found in files, those seen in the record, as one list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flowdeck.discovery_syntax import FoundFlow
+    from flowdeck_store.records import FlowRecord, FlowRunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One flow of the list: found in a file, or recorded, or both."""
+
+    key: str
+    name: str
+    target: str | None  # what `flowdeck run` takes; None: its file is not among the folders
+    runner: str | None
+    doc: str | None
+    record: FlowRecord | None
+    p50: float | None  # seconds, of the runs in the history that completed
+    success: float | None  # share of the ended runs in the history that completed
+
+    @property
+    def last(self) -> FlowRunRecord | None:
+        """Its newest run."""
+        return None if self.record is None else self.record.last
+
+
+def merged(found: Iterable[FoundFlow], recorded: Sequence[FlowRecord]) -> list[FlowRow]:
+    """Return found and recorded flows, the ones that ran last first, then the others by name."""
+    by_key = {record.key: record for record in recorded}
+    rows = []
+    for flow in found:
+        record = by_key.pop(flow.key, None)
+        rows.append(_row(flow.key, flow.name, flow, record))
+    rows += [_row(record.key, record.name, None, record) for record in by_key.values()]
+    rows.sort(key=lambda row: (-_last_us(row), row.name))
+    return rows
+
+
+def _last_us(row: FlowRow) -> int:
+    return row.last.created_us if row.last is not None else 0
+
+
+def _row(key: str, name: str, found: FoundFlow | None, record: FlowRecord | None) -> FlowRow:
+    last = None if record is None else record.last
+    target = found.target if found is not None else _target_of(record)
+    runner = (last.runner if last is not None else None) or (found.runner if found else None)
+    doc = found.doc if found is not None else record.doc if record is not None else None
+    p50, success = _figures(record)
+    return FlowRow(key, name, target, runner, doc, record, p50, success)
+
+
+def _target_of(record: FlowRecord | None) -> str | None:
+    """Return how to run a recorded flow whose file is not among the folders, if it still exists."""
+    if record is None or record.last is None:
+        return None
+    target = record.last.info.get("target")
+    if isinstance(target, str):
+        return target
+    file, _, name = record.key.rpartition(":")
+    return f"{file}:{name}" if file.endswith(".py") and Path(file).exists() else None
+
+
+def _figures(record: FlowRecord | None) -> tuple[float | None, float | None]:
+    from flowdeck_store.states import COMPLETED
+
+    ended = [] if record is None else list(record.ended)
+    if not ended:
+        return None, None
+    good = sorted(p.seconds for p in ended if p.code == COMPLETED and p.seconds is not None)
+    p50 = good[len(good) // 2] if good else None
+    return p50, sum(p.code == COMPLETED for p in ended) / len(ended)
+
+
+#: Sort orders of the list: name -> key of a row.
+ORDERS = ("last", "name", "success", "p50")
+
+
+def ordered(rows: Iterable[FlowRow], order: str) -> list[FlowRow]:
+    """Return the rows in one of :data:`ORDERS`."""
+    if order == "name":
+        return sorted(rows, key=lambda row: row.name.lower())
+    if order == "success":
+        return sorted(rows, key=lambda row: (row.success is None, row.success or 0.0, row.name))
+    if order == "p50":
+        return sorted(rows, key=lambda row: (-(row.p50 or 0.0), row.name))
+    return list(rows)
+
+
+def matching(rows: Iterable[FlowRow], text: str) -> list[FlowRow]:
+    """Return the rows whose name, file or description contains all words of ``text``."""
+    words = text.lower().split()
+    return [
+        row
+        for row in rows
+        if all(word in f"{row.name} {row.key} {row.doc or ''}".lower() for word in words)
+    ]

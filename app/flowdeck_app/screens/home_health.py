@@ -1,0 +1,54 @@
+"""The health panel: what it reads, and the widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from flowdeck.task_runners import is_installed
+from flowdeck_app.views.home_health import HomeHealth, health_lines
+from flowdeck_app.widgets.guard import look_of
+
+if TYPE_CHECKING:
+    from textual.app import RenderResult
+
+    from flowdeck_store.reader import Reader
+
+_HOUR_US: Final = 3_600_000_000
+#: Engines that are optional.
+_ENGINES: Final = (("Dask", "dask"), ("Ray", "ray"))
+
+
+def read_health(reader: Reader, now_us: int) -> HomeHealth:
+    """Read what the panel shows; runs on a lane's thread."""
+    since = now_us - 24 * _HOUR_US
+    day = tuple(reader.run_histogram(since, _HOUR_US, until_us=now_us))
+    failed = reader.runs("state:failed,crashed", limit=1)
+    run = failed[0] if failed else None
+    failure = None
+    name = None
+    if run is not None:
+        tasks = reader.tasks(run.id, "state:failed,crashed", limit=1)
+        no = tasks[0].no if tasks else 0
+        name = tasks[0].name if tasks else None
+        failures = reader.failures(run.id, no)
+        failure = failures[-1] if failures else None
+    engines = tuple((label, is_installed(name)) for label, name in _ENGINES)
+    return HomeHealth(reader.store_info(), day, engines, None, run, name, failure)
+
+
+class HealthPanel(Widget):
+    """Draws a :class:`HomeHealth`."""
+
+    health: reactive[HomeHealth | None] = reactive(None)
+
+    def render(self) -> RenderResult:
+        """Return the lines, or nothing before they are known."""
+        from textual.content import Content
+
+        if self.health is None:
+            return Content("")
+        lines = health_lines(self.health, max(self.size.width, 10), look_of(self.app))
+        return Content("\n").join(lines)
