@@ -394,6 +394,22 @@ async def test_only_the_visible_screen_hears_of_news_and_hidden_ones_catch_up(
         await settle(pilot, lambda: below.reloads == base + 1)
 
 
+async def test_news_before_a_screen_is_composed_does_no_harm(app_for: AppFor) -> None:
+    class Eager(Sample):
+        def reload(self) -> None:
+            super().reload()
+            self.query_one(TaskTable).reload()
+
+    app = app_for()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = Eager()
+        screen.hear(StoreChanged())
+        screen.show_health(StoreHealth(Health.STALE))
+        assert screen.reloads == 0
+        await app.push_screen(screen)
+        await settle(pilot, lambda: screen.reloads == 1)
+
+
 async def test_a_dialog_does_not_stop_the_screen_below_from_hearing(app_for: AppFor) -> None:
     app = app_for()
     async with app.run_test(size=(80, 24)) as pilot:

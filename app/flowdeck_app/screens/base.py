@@ -118,7 +118,8 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
 
     def show_health(self, store: StoreHealth) -> None:
         """Show how the record answers."""
-        self.query_one(Breadcrumb).store = store
+        if self.is_mounted:
+            self.query_one(Breadcrumb).store = store
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while the screen was hidden."""
@@ -132,9 +133,11 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
         self.reload()
 
     def hear(self, message: StoreChanged) -> None:
-        """Take news from the app (visible screens only)."""
-        self._seen_version = self.app.store_version
-        self.store_changed(message)
+        """Take news from the app (visible screens only); before it is mounted it has nothing to
+        bring up to date, and it catches up when it appears."""
+        if self.is_mounted:
+            self._seen_version = self.app.store_version
+            self.store_changed(message)
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover the screen while it is too small."""

@@ -68,6 +68,7 @@ class Drawing(Generic[R]):
         self.widest = 0
         self._moment: Moment | None = None
         self._drawn: dict[Any, _Drawn[R]] = {}
+        self._shown: dict[int, Strip] = {}  # what was last drawn on each line
         self._heading: Strip | None = None
         self._heading_height: int | None = None
         self._found: tuple[str, re.Pattern[str] | None] = ("", None)
@@ -118,6 +119,18 @@ class Drawing(Generic[R]):
             row = self._view.row_at(index)
             if row is not None:
                 self._drawn.pop(self._view.source.key(row), None)
+
+    def repaint_changed(self) -> None:
+        """Have those lines drawn again that would look different now."""
+        view = self._view
+        cells = view.size.width
+        self.begin()
+        try:
+            for y in range(view.size.height):
+                if self._line(y, self._now()) is not self._shown.get(y):
+                    view.refresh(Region(0, y, cells, 1))
+        finally:
+            self.end()
 
     def repaint(self, *indexes: int) -> None:
         """Have single visible rows drawn again (rows of one line)."""
@@ -215,7 +228,13 @@ class Drawing(Generic[R]):
 
     def line(self, y: int) -> Strip:
         """Return line ``y`` of the widget."""
-        view, moment = self._view, self._now()
+        strip = self._line(y, self._now())
+        if self._moment is not None:
+            self._shown[y] = strip
+        return strip
+
+    def _line(self, y: int, moment: Moment) -> Strip:
+        view = self._view
         cells = moment.cells
         if y < self.heading_height and self._heading is not None:
             return self._heading

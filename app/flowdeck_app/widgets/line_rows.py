@@ -33,6 +33,8 @@ R = TypeVar("R")
 
 #: Seconds after a movement in which rows keep their places.
 FREEZE: Final = 2.0
+#: Seconds between two loads while news keeps coming.
+REST: Final = 0.1
 
 
 class LineRows(ScrollView, Generic[R]):
@@ -200,7 +202,7 @@ class LineRows(ScrollView, Generic[R]):
                 self._again = False
                 seconds = await self._load_once()
                 if self._again:
-                    await asyncio.sleep(max(0.05, 4 * seconds))
+                    await asyncio.sleep(max(REST, 4 * seconds))
         finally:
             self._reloading = None
 
@@ -274,7 +276,7 @@ class LineRows(ScrollView, Generic[R]):
 
     def _rows_came(self) -> None:
         self._fit_height()
-        self.refresh()
+        self._drawing.repaint_changed()
         self.post_message(Changed(self))
 
     def _failed(self, error: Exception) -> None:
@@ -338,7 +340,7 @@ class LineRows(ScrollView, Generic[R]):
 
     def _tick(self) -> None:
         if self.screen.is_current and self._drawing.expire_live():
-            self.refresh()
+            self._drawing.repaint_changed()
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit rows and scroll position to the new size."""
