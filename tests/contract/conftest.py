@@ -9,19 +9,47 @@ import pytest
 from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-RUNNERS: dict[str, Callable[[], BaseTaskRunner]] = {
-    "sequential": SequentialTaskRunner,
-    "concurrent": ConcurrentTaskRunner,
-    "concurrent-1": lambda: ConcurrentTaskRunner(max_workers=1),
+
+def _dask_local(request: pytest.FixtureRequest) -> BaseTaskRunner:
+    """A temporary cluster of processes for each flow run."""
+    pytest.importorskip("distributed")
+    from flowdeck.task_runners import DaskTaskRunner
+
+    return DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1})
+
+
+def _dask_programs(request: pytest.FixtureRequest) -> BaseTaskRunner:
+    """A scheduler and two workers that were started as programs."""
+    pytest.importorskip("distributed")
+    from flowdeck.task_runners import DaskTaskRunner
+
+    return DaskTaskRunner(address=request.getfixturevalue("dask_address"))
+
+
+RUNNERS: dict[str, tuple[Callable[[pytest.FixtureRequest], BaseTaskRunner], list[Any]]] = {
+    "sequential": (lambda request: SequentialTaskRunner(), []),
+    "concurrent": (lambda request: ConcurrentTaskRunner(), []),
+    "concurrent-1": (lambda request: ConcurrentTaskRunner(max_workers=1), []),
+    "dask": (_dask_programs, [pytest.mark.dask]),
+    "dask-local": (_dask_local, [pytest.mark.dask, pytest.mark.slow]),
 }
 
 
-@pytest.fixture(params=list(RUNNERS))
+@pytest.fixture(params=[pytest.param(name, marks=marks) for name, (_, marks) in RUNNERS.items()])
 def runner(request: pytest.FixtureRequest) -> Any:
     """A task runner, not started."""
-    return RUNNERS[request.param]()
+    return RUNNERS[request.param][0](request)
+
+
+@pytest.fixture(scope="session")
+def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running cluster."""
+    from dask_programs import Programs
+
+    with Programs(tmp_path_factory.mktemp("dask")) as programs:
+        yield programs.address
 
 
 @pytest.fixture

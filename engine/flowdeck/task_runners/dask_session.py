@@ -1,0 +1,289 @@
+"""One flow run on a Dask cluster, from its first task to the end.
+
+Each task run is one Dask task. What happens on the workers comes back, while it happens, under a
+topic of Dask's own event log; the futures are looked at for what no worker can tell: that it died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from dask.base import get_annotations
+from distributed.scheduler import KilledWorker
+
+from flowdeck.exceptions import MissingResult
+from flowdeck.stopping import end_stopped
+from flowdeck.task_runners import dask_worker
+from flowdeck.transitions import crash_message
+from flowdeck.transport_book import Book
+from flowdeck.transport_gate import Gate
+from flowdeck.transport_payload import BlockedError, Packer
+from flowdeck.transport_values import pickling_of
+
+if TYPE_CHECKING:
+    from flowdeck.flow_run import FlowRun
+    from flowdeck.runs import Stop, TaskRun
+    from flowdeck.task_runners.dask_cluster import Link
+    from flowdeck.transport_entry import Entry
+    from flowdeck.transport_payload import Payload
+    from flowdeck.transport_values import Reply
+
+#: Bytes of a payload that go to a worker directly and not through the scheduler's memory.
+_LARGE: Final = 2 * 1024 * 1024
+#: Times a future is looked at before an error that should have been explained is taken as it is.
+_PATIENCE: Final = 4
+_GONE: Final = "The connection to the Dask scheduler was lost: the cluster is gone, or unreachable."
+
+
+class Session:
+    """What a started :class:`~flowdeck.task_runners.dask.DaskTaskRunner` has.
+
+    Args:
+        flow_run: whose tasks.
+        link: to the cluster; closed by :meth:`close`.
+    """
+
+    def __init__(self, flow_run: FlowRun, link: Link) -> None:
+        self._flow_run = flow_run
+        self._link = link
+        self._client: Any = link.client
+        self._uid = flow_run.info.uid
+        pickling = pickling_of(dask_worker.DaskPort.pickling)
+        self.book = Book(
+            flow_run,
+            pickling=pickling,
+            fetch=self._fetch,
+            on_tick=self._tick,
+            on_started=self._on_started,
+            name="dask",
+        )
+        self._packer = Packer(pickling, self.book.handle_of)
+        self._gate = Gate(self.book, self._send)
+        self._to_stop: deque[TaskRun] = deque()
+        self._closing = False
+        self._topic = dask_worker.topic_of(self._uid)
+        self._client.subscribe_topic(self._topic, self._on_event)
+        self.book.start()
+
+    # -- submitting -----------------------------------------------------------------------------------
+
+    def submit(self, run: TaskRun) -> None:
+        """Hand a run to Dask, or to what must happen before."""
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()  # so that what the flow printed stands before what the task prints
+        self._gate.submit(run)
+
+    def _send(self, run: TaskRun, cache_key: str | None) -> None:
+        submissions = run.owner.submissions
+        context = run.context
+        if context is None or run.is_final:
+            return
+        if run.cancel_requested:
+            end_stopped(run, "before it started")
+            return
+        keeps = cache_key is not None or run.task.keeps_result(run.info)
+        try:
+            annotations = context.run(get_annotations)
+            payload = self._packer.pack(
+                run,
+                retries=_retries(annotations),
+                keeps=keeps,
+                named=run.task.cache_key_fn is not None,
+            )
+            entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
+            with self.book.submitting():
+                entry.handle = context.run(self._submit, run, payload)
+        except BlockedError as blocked:
+            submissions.block(run, blocked.uid)
+        except Exception as problem:
+            # This run's trouble (an argument that cannot be pickled), or the cluster is gone: the
+            # flow's body goes on either way.
+            self.book.entries.pop(run.no, None)
+            error = problem if self._link.is_open else ConnectionError(_GONE)
+            submissions.crash(run, crash_message(error), error)
+
+    def _submit(self, run: TaskRun, payload: Payload) -> Any:
+        """In the context of the call, where `dask.annotate` is in force."""
+        client = self._client
+        head: Any = payload.head
+        if len(head) > _LARGE:
+            head = client.scatter([head], hash=False)[0]
+        return client.submit(
+            dask_worker.run_task,
+            self._uid,
+            payload.code,
+            head,
+            *payload.inputs,
+            key=f"{run.name}-{uuid.uuid4().hex}-{run.info.run_count}",
+            pure=False,
+            # Else tasks that are submitted within the same moment run in reverse order.
+            fifo_timeout="0ms",
+        )
+
+    def _fetch(self, future: Any) -> Reply:
+        if not self._link.is_open:
+            raise MissingResult(_GONE)
+        reply: Reply = future.result()
+        return reply
+
+    # -- what comes back --------------------------------------------------------------------------------
+
+    def _on_event(self, event: tuple[float, Any]) -> None:
+        """On the loop of Dask's client: nothing may take time here."""
+        if type(event[1]) is bytes:
+            self.book.put(event[1])
+
+    def _on_started(self, entry: Entry) -> None:
+        """A function that was called must not be called again because its worker died: its side
+        effects happened. Tasks that were only queued on that worker go to another one.
+
+        Dask cannot tell the two apart. On a cluster of our own we tell it, unless its user has
+        decided how often tasks may be tried.
+        """
+        scheduler = self._link.scheduler
+        if scheduler is None or entry.handle is None:
+            return
+        if scheduler.allowed_failures != _DEFAULT_ALLOWED_FAILURES:
+            return
+        task = scheduler.tasks.get(entry.handle.key)
+        if task is not None:
+            task.suspicious = max(task.suspicious, scheduler.allowed_failures)
+
+    def _tick(self) -> None:
+        self._gate.tick()
+        if self._closing:
+            return
+        is_open = self._link.is_open
+        for entry in list(self.book.entries.copy().values()):
+            if entry.handle is None:
+                continue
+            if entry.run.is_final:
+                self._abandoned(entry)
+            elif not is_open:
+                error = ConnectionError(_GONE)
+                self.book.crash(entry, error)
+            elif entry.handle.status not in ("pending", "finished"):
+                self._lost(entry)
+
+    def _lost(self, entry: Entry) -> None:
+        """A future that Dask gave up."""
+        future = entry.handle
+        error: Any = None
+        if future.status == "error":
+            with contextlib.suppress(Exception):
+                error = future.exception(timeout=5)
+        if isinstance(error, KilledWorker):
+            own = str(error.task) == str(future.key)
+            if not own and not self._explained(entry):
+                return
+            where = getattr(error.last_worker, "address", None) or "unknown"
+            message = (
+                f"The worker {where} that executed the task died: it was killed, ran out of memory,"
+                " or its process exited."
+            )
+            self.book.crash(entry, error, f"{_CRASHED} KilledWorker: {message}")
+            return
+        if error is None:
+            if not self._explained(entry):
+                return
+            error = ConnectionError(_lost_message(future))
+        self.book.crash(entry, error)
+
+    def _explained(self, entry: Entry) -> bool:
+        """Say whether the upstreams of a run have all ended, one of which must be why it is lost;
+        or whether it is no use to wait for that any longer."""
+        entry.data = (entry.data or 0) + 1
+        return entry.data > _PATIENCE or all(run.is_final for run, _ in entry.waits)
+
+    # -- stopping ---------------------------------------------------------------------------------------
+
+    def cancel(self, run: TaskRun) -> None:
+        """Stop a run, from any thread; ``run.cancel_requested`` says why."""
+        if self._gate.remove(run):
+            end_stopped(run, "before it started")
+            return
+        self._to_stop.append(run)
+        self.book.call(self._stop_some)
+
+    def take_back(self) -> list[TaskRun]:
+        """Return the runs that Dask has not got."""
+        return self._gate.take_back()
+
+    def _stop_some(self) -> None:
+        """On the book's thread: many are cancelled at a time, and asked for together."""
+        asked: dict[Stop, list[Entry]] = {}
+        while self._to_stop:
+            run = self._to_stop.popleft()
+            entry = self.book.entries.get(run.no)
+            if entry is not None and entry.run is run and not run.is_final:
+                asked.setdefault(run.cancel_requested, []).append(entry)
+        for why, entries in asked.items():
+            numbers = [entry.run.no for entry in entries]
+            with contextlib.suppress(Exception):  # a cluster that is gone executes nothing
+                self._client.run(dask_worker.stop, self._uid, numbers, int(why), wait=False)
+            queued = [entry for entry in entries if not entry.started and entry.handle is not None]
+            with contextlib.suppress(Exception):
+                self._client.cancel([entry.handle for entry in queued])
+            for entry in queued:
+                self.book.drop(entry)
+                end_stopped(entry.run, "before it started")
+
+    def _abandoned(self, entry: Entry) -> None:
+        """The run was ended from outside while its function went on in a worker."""
+        self.book.drop(entry)
+        if self._link.cluster is None or entry.worker is None or self._flow_run.cancel_requested:
+            return  # not ours to restart, or about to end anyway
+        others = [e for e in self.book.entries.copy().values() if e.worker == entry.worker]
+        if not others:
+            self.book.help(self._restart, entry.worker)
+
+    def _restart(self, worker: str) -> None:
+        """Restart a worker whose thread cannot be stopped, if nothing else would be lost."""
+        if not self._client.has_what([worker]).get(worker):
+            self._client.restart_workers([worker], timeout=10, raise_for_error=False)
+
+    # -- the end ----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Bring home what the flow returned, leave the cluster, close it if it is ours."""
+        self._closing = True
+        self.book.rescue(self._flow_run.state)
+        with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic(self._topic)
+        if self._link.cluster is None and self._link.is_open:
+            self._forget()
+        self._link.close()
+        self.book.close()
+
+    def _forget(self) -> None:
+        """Leave nothing of this flow run behind on a cluster that goes on."""
+        futures = [e.handle for e in self.book.entries.copy().values() if e.handle is not None]
+        with contextlib.suppress(Exception):
+            self._client.cancel(futures)
+        with contextlib.suppress(Exception):
+            self._client.run(dask_worker.forget, self._uid, wait=False)
+        with contextlib.suppress(Exception):
+            self._client.run_on_scheduler(dask_worker.forget_topic, self._topic)
+
+
+_CRASHED: Final = "Execution was interrupted by an unexpected exception:"
+_DEFAULT_ALLOWED_FAILURES: Final = 3
+
+
+def _retries(annotations: dict[str, Any]) -> int | None:
+    """Return what `dask.annotate(retries=...)` asks for: Dask's own retries do not see failures of
+    tasks here, so the task's are raised."""
+    wanted = annotations.get("retries")
+    return int(wanted) if isinstance(wanted, int) and wanted > 0 else None
+
+
+def _lost_message(future: Any) -> str:
+    reason = "Dask cancelled the task, or lost what it needs"
+    with contextlib.suppress(Exception):
+        exception = future.exception(timeout=1)
+        reason = str(exception) or reason
+    return f"{reason}."

@@ -1,0 +1,118 @@
+"""What runs inside Dask's workers and scheduler. Imported there by name, so it needs flowdeck to be
+installed, and nothing of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import distributed
+from dask.sizeof import sizeof as _dask_sizeof
+
+import flowdeck
+from flowdeck.task_run import wait_unless_cancelled
+from flowdeck.transport_values import Reply
+from flowdeck.transport_worker import execute, leave, stop_here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Dask has types, but not for these.
+dask: Any = distributed
+sizeof: Any = _dask_sizeof
+
+#: Of the bytes that travel between a flow and its workers; workers with another one are refused.
+PROTOCOL: Final = 1
+#: Waits for a retry that are longer than this (seconds) give the worker's thread to other tasks.
+_SECEDE: Final = 0.2
+_LINGER: Final = 0.01
+
+
+def topic_of(uid: str) -> str:
+    """Return the topic that the events of a flow run are sent under."""
+    return f"flowdeck-{uid}"
+
+
+def run_task(uid: str, code: bytes, head: bytes, *replies: Reply) -> Reply:
+    """Execute a task run; the function of every Dask task that flowdeck submits.
+
+    Args:
+        uid: of the flow run.
+        code: see :func:`flowdeck.transport_worker.execute`.
+        head: likewise.
+        *replies: of the upstreams.
+    """
+    port = DaskPort(distributed.get_worker(), uid)
+    reply, tail = execute(code, head, replies, port)
+    # On the stream that also tells of this task's end: so the tail arrives first.
+    port.send(tail)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # prints of a process that is killed would be lost
+            stream.flush()
+    return reply
+
+
+class DaskPort:
+    """How events leave a Dask worker: under a topic, on the worker's stream to the scheduler."""
+
+    pickling = "cloudpickle"
+    linger = _LINGER
+
+    def __init__(self, worker: Any, uid: str) -> None:
+        self._worker = worker
+        self._topic = topic_of(uid)
+        self.worker: str = worker.address
+
+    def send(self, batch: bytes) -> None:
+        """Send a batch; does not wait for it to arrive."""
+        self._worker.log_event(self._topic, batch)
+
+    def sleep(self, run: Any, seconds: float) -> None:
+        """Wait for a retry; during a long wait the thread belongs to other tasks."""
+        if seconds <= _SECEDE:
+            wait_unless_cancelled(run, seconds)
+            return
+        dask.secede()
+        wait_unless_cancelled(run, seconds)
+        dask.rejoin()
+
+
+def _size_of_reply(reply: Reply) -> int:
+    """Dask moves, spills and schedules by the size of values."""
+    size: int = sizeof(reply.content)
+    return size + sys.getsizeof(reply)
+
+
+sizeof.register(Reply, _size_of_reply)
+
+
+async def stop(uid: str, numbers: Sequence[int], why: int) -> None:
+    """Ask task runs on this worker to stop, see :func:`flowdeck.transport_worker.stop_here`."""
+    stop_here(uid, numbers, why)
+
+
+async def forget(uid: str) -> None:
+    """Forget a flow run that is over, on a worker."""
+    leave(uid)
+
+
+def forget_topic(topic: str, dask_scheduler: Any = None) -> None:
+    """Forget a topic and its last events, on the scheduler, which would keep them for ever."""
+    topics = getattr(getattr(dask_scheduler, "_broker", None), "_topics", None)
+    if topics is not None:
+        topics.pop(topic, None)
+
+
+class Versions(NamedTuple):
+    """What must fit on both sides."""
+
+    flowdeck: str
+    protocol: int
+    python: str
+
+
+def versions() -> Versions:
+    """Return what this process runs (and, as a side effect, import what executing needs)."""
+    return Versions(flowdeck.__version__, PROTOCOL, platform.python_version())

@@ -1,0 +1,345 @@
+"""The flow's side of task runs that execute elsewhere: one book for each flow run on a cluster.
+
+Batches of events come in from the engine's channel, in any thread; one thread, the book's own, turns
+them into record and ends the runs. Whatever else may not run at the same time as that (looking
+after the engine's futures, ending runs whose worker is gone) is called on that thread too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck import transport_errors
+from flowdeck.exceptions import MissingResult
+from flowdeck.logging import ERROR, get_logger, line
+from flowdeck.states import LazyValue, State
+from flowdeck.transitions import crash_message
+from flowdeck.transport_entry import Entry, ended_state, executed_again, record_logs
+from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, PROCESS, decode
+from flowdeck.transport_events import ERROR as ERROR_DATA
+from flowdeck.transport_values import Carried, RemoteValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flowdeck.flow_run import FlowRun
+    from flowdeck.runs import TaskRun
+    from flowdeck.transport import Pickling
+    from flowdeck.transport_events import Item
+    from flowdeck.transport_values import Reply
+    from flowdeck_store.events import Event
+
+#: Threads that wait for values and disks so that the book's own never does.
+_HELPERS: Final = 4
+
+
+class Book:
+    """The task runs of one flow run that an engine has.
+
+    Args:
+        flow_run: whose.
+        pickling: the engine's flavour.
+        fetch: moves the reply of a handle here; blocks. May raise anything.
+        on_tick: called on the book's thread every ``tick`` seconds.
+        on_started: called there when it is known that a run's function was called.
+        name: of the engine, for the thread.
+        tick: seconds.
+    """
+
+    def __init__(
+        self,
+        flow_run: FlowRun,
+        *,
+        pickling: Pickling,
+        fetch: Callable[[Any], Reply],
+        on_tick: Callable[[], None],
+        on_started: Callable[[Entry], None] | None = None,
+        name: str,
+        tick: float = 0.25,
+    ) -> None:
+        self.flow_run = flow_run
+        #: Those that have not ended, by number. Iterate over a copy: other threads add to it.
+        self.entries: dict[int, Entry] = {}
+        self._pickling = pickling
+        self._fetch = fetch
+        self._on_tick = on_tick
+        self._on_started = on_started
+        self._tick = tick
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._submitting = threading.Lock()
+        #: Number of ended runs whose value is on the cluster -> (its execution, told that again).
+        self._remote: dict[int, tuple[int | None, bool]] = {}
+        self._lazy: weakref.WeakSet[RemoteValue] = weakref.WeakSet()
+        self._helpers: Any = None
+        self._thread = threading.Thread(target=self._main, name=f"flowdeck-{name}", daemon=True)
+
+    # -- any thread -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Deal with everything that was put, end the thread; ``False`` if that took too long."""
+        self._queue.put(_CLOSE)
+        self._thread.join(timeout)
+        if self._helpers is not None:
+            self._helpers.shutdown(wait=False, cancel_futures=True)
+        return not self._thread.is_alive()
+
+    def put(self, batch: bytes) -> None:
+        """Take a batch from the channel."""
+        self._queue.put(batch)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on the book's thread, soon."""
+        self._queue.put((function, args))
+
+    def help(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on one of a few threads that may be kept waiting."""
+        if self._helpers is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="flowdeck-helper")
+        self._helpers.submit(self._safely, function, args)
+
+    def add(
+        self,
+        run: TaskRun,
+        waits: tuple[tuple[TaskRun, bool], ...] = (),
+        *,
+        keeps: bool = False,
+        cache_key: str | None = None,
+    ) -> Entry:
+        """Enter a run that is about to be submitted to the engine."""
+        entry = self.entries[run.no] = Entry(run, waits, keeps, cache_key)
+        return entry
+
+    @contextlib.contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Around a submission and noting its handle: no run ends meanwhile."""
+        with self._submitting:
+            yield
+
+    def drop(self, entry: Entry) -> None:
+        """Forget a run that somebody else ends."""
+        if self.entries.get(entry.run.no) is entry:
+            del self.entries[entry.run.no]
+
+    def tracks(self, run: TaskRun) -> bool:
+        """Say whether the engine can be told to wait for this run."""
+        entry = self.entries.get(run.no)
+        return entry is not None and entry.run is run and entry.handle is not None
+
+    def handle_of(self, item: Any) -> Any:
+        """Return the engine's handle whose value is that of a task run or state, or ``None``."""
+        if isinstance(item, State):
+            data = item.data
+            return data.handle if isinstance(data, RemoteValue) and data.book is self else None
+        entry = self.entries.get(item.no)
+        return entry.handle if entry is not None and entry.run is item else None
+
+    def fetch(self, handle: Any) -> Reply:
+        """Move a reply here.
+
+        Raises:
+            MissingResult: it is gone.
+        """
+        try:
+            return self._fetch(handle)
+        except MissingResult:
+            raise
+        except Exception as error:
+            raise MissingResult(
+                f"The value is not on the cluster any more: {type(error).__name__}: {error}. Run "
+                "the task again to have it, or let it keep its result (persist_result=True)."
+            ) from error
+
+    # -- the thread -------------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        following = time.monotonic() + self._tick
+        while True:
+            try:
+                found = self._queue.get(timeout=max(following - time.monotonic(), 0.0))
+            except Empty:
+                found = None
+            if found is _CLOSE:
+                return
+            if type(found) is bytes:
+                self._safely(self._batch, (found,))
+            elif found is not None:
+                self._safely(*found)
+            if time.monotonic() >= following:
+                self._safely(self._look, ())
+                following = time.monotonic() + self._tick
+
+    def _safely(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Nothing that goes wrong with one run may end the thread that serves all."""
+        try:
+            function(*args)
+        except Exception:
+            get_logger("transport").exception("An internal error while following task runs")
+
+    def _batch(self, batch: bytes) -> None:
+        process, items = decode(batch)
+        quiet = process == PROCESS
+        for item in items:
+            entry = self.entries.get(item.no)
+            if entry is None:
+                self._stray(item, quiet)
+                continue
+            started = entry.started
+            end = entry.take(item, quiet)
+            if end is not None:
+                self._end(entry, end)
+            elif entry.started and not started and self._on_started is not None:
+                self._on_started(entry)
+
+    def _look(self) -> None:
+        for entry in list(self.entries.copy().values()):
+            end = entry.give_up_gap()
+            if end is not None:
+                self._end(entry, end)
+        self._on_tick()
+
+    def _stray(self, item: Item, quiet: bool) -> None:
+        """Events of a run that has ended here: cancelled, or executed again by the engine."""
+        info = self.flow_run.info
+        known = self._remote.get(item.no)
+        if known is not None and known[0] != item.execution and not known[1]:
+            self._remote[item.no] = known[0], True
+            self.flow_run.recorder.emit(executed_again(info.uid, item.no))
+        record_logs(self.flow_run.recorder, item, quiet, f"{info.uid}.{item.no}")
+
+    # -- ending -----------------------------------------------------------------------------------------
+
+    def _end(self, entry: Entry, end: Event) -> None:
+        kind, data = end[5], end[6]
+        if entry.handle is None:  # it ended before its submission returned
+            with self._submitting:
+                pass
+        if kind == BLOCKED:
+            self.drop(entry)
+            entry.run.owner.submissions.block(entry.run, data)
+            return
+        if kind == ATOM:
+            value = data
+        elif kind == CARRIED:
+            value = Carried(data)
+        elif kind == ERROR_DATA:
+            value = transport_errors.unpack(data, self._pickling)
+        else:
+            value = self._stays(entry)
+        state = ended_state(entry, end, value)
+        if entry.keeps and state.is_completed():
+            self.help(self._keep, entry, state)
+        else:
+            self._settle(entry, state)
+
+    def _stays(self, entry: Entry) -> RemoteValue:
+        value = RemoteValue(self, entry.handle)
+        self._remote[entry.run.no] = entry.execution, False
+        self._lazy.add(value)
+        return value
+
+    def _keep(self, entry: Entry, state: State[Any]) -> None:
+        """Write the result to disk, on a helper's thread: it may have to be moved here first."""
+        from flowdeck.task_run import _keep_result
+
+        run, lazy = entry.run, state.data
+        try:
+            state.data = lazy.load() if isinstance(lazy, LazyValue) else lazy
+            loaded = state.data
+            _keep_result(run, state, entry.cache_key)
+            if state.data is loaded:
+                state.data = lazy
+        except Exception as error:
+            line(run, ERROR, f"The result is not kept: {type(error).__name__}: {error}")
+            state.data = lazy
+        self.call(self._settle, entry, state)
+
+    def _settle(self, entry: Entry, state: State[Any]) -> None:
+        """Record the last state, and let the flow go on."""
+        run = entry.run
+        self.drop(entry)
+        rest = entry.rest()
+        if run.is_final:  # ended from outside meanwhile, because it was to stop
+            return
+        run.enter(state)
+        for event in rest:
+            run.recorder.emit(event)
+        run.owner.ended(run)
+
+    def crash(self, entry: Entry, error: BaseException, message: str | None = None) -> None:
+        """End a run that the engine has lost: NotReady if an upstream is why, else Crashed.
+
+        To be called on the book's thread.
+        """
+        if self.entries.get(entry.run.no) is not entry:
+            return
+        self.drop(entry)
+        entry.abandon()
+        run = entry.run
+        submissions = run.owner.submissions
+        for upstream, allowed in entry.waits:
+            state = upstream.state
+            if upstream.is_final and not (state.is_completed() or (allowed and state.is_failed())):
+                submissions.block(run, upstream.uid)
+                return
+        submissions.crash(run, message or crash_message(error), error)
+
+    # -- the end of the flow run --------------------------------------------------------------------------
+
+    def rescue(self, returned: State[Any]) -> None:
+        """Move the values here that the flow returned, before the cluster goes away.
+
+        The states of a flow that returns ``None`` are a by-product: of them, values stay behind.
+
+        Args:
+            returned: the flow run's final state.
+        """
+        if isinstance(returned.data, list) and _same(returned.data, self.flow_run.child_states()):
+            wanted: set[int] = set()
+        else:
+            wanted = {id(value) for value in _remote_values(returned.data)}
+        gone = MissingResult(
+            "The value was on a cluster that ended with its flow run. Ask for it inside the flow "
+            "(future.result()), return the future from the flow, or let the task keep its result "
+            "(persist_result=True)."
+        )
+        for value in list(self._lazy):
+            if value.book is not self:
+                continue
+            problem: Exception = gone
+            if id(value) in wanted:
+                try:
+                    value.keep()
+                    continue
+                except Exception as error:
+                    problem = error
+            value.forget(problem)
+        self._lazy.clear()
+
+
+def _same(some: list[Any], others: list[Any]) -> bool:
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+
+def _remote_values(value: Any) -> Iterator[RemoteValue]:
+    from flowdeck import inputs
+
+    for item, _ in inputs.find(value):
+        data = item.data if isinstance(item, State) else item.task_run.state.data
+        if isinstance(data, RemoteValue):
+            yield data
+        elif data is not None and not isinstance(data, LazyValue):
+            yield from _remote_values(data)
+
+
+_CLOSE: Final = object()

@@ -1,0 +1,275 @@
+"""A task run as bytes, made in the flow's process."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck import inputs
+from flowdeck.runs import FlowRunInfo, TaskRun
+from flowdeck.settings import get_settings
+from flowdeck.states import State
+from flowdeck.statics import type_name
+from flowdeck.transport import Pickling, UnpicklableInput, what_is_wrong, wrong_in_function
+from flowdeck.transport_values import Carried, Given, Input
+from flowdeck_store.states import StateType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowdeck.tasks import Task
+
+#: Bytes of all parameters of a flow run that its tasks can see on workers.
+_FLOW_PARAMETERS: Final = 64 * 1024
+_FLOW_PARAMETER: Final = 4 * 1024
+#: Settings that matter where tasks execute. The console is the flow's process's.
+_SETTINGS: Final = (
+    "log_level",
+    "log_prints",
+    "extra_loggers",
+    "refresh_cache",
+    "result_preview",
+    "input_warning_seconds",
+    "redact",
+)
+
+
+class BlockedError(Exception):
+    """An upstream did not complete, so that there is nothing to send."""
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        super().__init__(uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What :func:`flowdeck.transport_worker.execute` takes.
+
+    Attributes:
+        code: the task and its flow run; the same object for all runs of the task.
+        head: this task run.
+        inputs: the engine's handles of the upstreams whose values it needs.
+        waits: the upstream runs that had not ended, each with whether its failure is allowed.
+    """
+
+    code: bytes
+    head: bytes
+    inputs: tuple[Any, ...]
+    waits: tuple[tuple[TaskRun, bool], ...]
+
+
+class Packer:
+    """Makes payloads of the task runs of one flow run.
+
+    Args:
+        pickling: the engine's flavour.
+        handle_of: returns the engine's handle whose value is, or will be, that of a task run or
+            state; ``None`` if there is none.
+    """
+
+    def __init__(self, pickling: Pickling, handle_of: Callable[[Any], Any]) -> None:
+        self._pickling = pickling
+        self._handle_of = handle_of
+        self._info: tuple[int, bytes] | None = None
+        self._codes: dict[tuple[Any, ...], tuple[Task[Any, Any], bytes]] = {}
+
+    def pack(
+        self,
+        run: TaskRun,
+        *,
+        retries: int | None = None,
+        keeps: bool = False,
+        named: bool = False,
+    ) -> Payload:
+        """Return the payload of a task run.
+
+        Args:
+            run: its foreign upstreams have ended.
+            retries: more of them than the task itself asks for.
+            keeps: the flow's process will keep, and record, the result.
+            named: its name is computed already.
+
+        Raises:
+            UnpicklableInput: an argument, or the function, cannot be pickled.
+            BlockedError: an upstream did not complete.
+        """
+        links = _Links(self._handle_of)
+        parameters = run.parameters or {}
+        if inputs.needs_look(parameters):
+            parameters = {name: links.put_in(value) for name, value in parameters.items()}
+        facts = (
+            run.info.uid,
+            run.no,
+            run.index,
+            run.name,
+            tuple(run.tags),
+            tuple(links.allowed),
+            tuple(links.uids),
+            keeps,
+        )
+        body = self._body(run, parameters)
+        return Payload(
+            self._code(run, retries, named),
+            pickle.dumps((facts, body), 5),
+            tuple(links.handles),
+            tuple(links.waits),
+        )
+
+    def _body(self, run: TaskRun, parameters: dict[str, Any]) -> bytes:
+        try:
+            return self._pickling.dumps(parameters)
+        except Exception as problem:
+            raise self._explain(run, parameters, problem) from problem
+
+    def _explain(
+        self, run: TaskRun, parameters: dict[str, Any], problem: Exception
+    ) -> UnpicklableInput:
+        for name, value in parameters.items():
+            try:
+                self._pickling.dumps(value)
+            except Exception as its_problem:
+                part = what_is_wrong(self._pickling, value)
+                where = f" (its part {part})" if part else ""
+                return UnpicklableInput(
+                    f"argument {name!r} of task {run.task.name!r}, a {type_name(value)}, cannot be "
+                    f"sent to a worker{where}: {type(its_problem).__name__}: {its_problem}. Pass "
+                    "what the task needs to make it there (a path, an address)."
+                )
+        return UnpicklableInput(
+            f"the arguments of task {run.task.name!r} cannot be sent to a worker together: "
+            f"{type(problem).__name__}: {problem}."
+        )
+
+    # -- code ---------------------------------------------------------------------------------------
+
+    def _code(self, run: TaskRun, retries: int | None, named: bool) -> bytes:
+        info = self._info_bytes(run.info)
+        key = id(run.task), retries, named, run.info.run_count
+        known = self._codes.get(key)
+        if known is None:
+            code = pickle.dumps((info, self._task(run.task, retries, named)))
+            # The task is kept too: its id must not be given to another one.
+            known = self._codes[key] = run.task, code
+        return known[1]
+
+    def _task(self, task: Task[Any, Any], retries: int | None, named: bool) -> bytes:
+        """Return the task as workers have it: keeping results and caching are not theirs."""
+        there = object.__new__(type(task))
+        vars(there).update(vars(task))
+        there.cache_key_fn = None
+        there.persist_result = False
+        there.cache_result_in_memory = True
+        if named:
+            there.task_run_name = None
+        if retries is not None:
+            there.retries = max(task.retries, retries)
+        try:
+            return self._pickling.dumps(there)
+        except Exception as problem:
+            raise UnpicklableInput(
+                f"the function of task {task.name!r} cannot be sent to a worker: "
+                f"{type(problem).__name__}: {problem}{wrong_in_function(self._pickling, task.fn)}. "
+                "Make such things inside the function, or pass them as arguments."
+            ) from problem
+
+    def _info_bytes(self, info: FlowRunInfo) -> bytes:
+        if self._info is None or self._info[0] != info.run_count:
+            settings = get_settings()
+            chosen = {name: getattr(settings, name) for name in _SETTINGS}
+            sent = FlowRunInfo(
+                info.uid,
+                info.name,
+                info.flow_name,
+                info.flow_version,
+                info.tags,
+                self._sendable(info.parameters),
+                info.run_count,
+                info.parent_uid,
+                info.created_us,
+                info.started_us,
+                info.log_prints,
+                False,
+                info.result_serializer,
+            )
+            self._info = info.run_count, self._pickling.dumps((sent, {**chosen, "console": False}))
+        return self._info[1]
+
+    def _sendable(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return a flow's parameters; those that are big or cannot be pickled as ``<TypeName>``."""
+        sendable: dict[str, Any] = {}
+        room = _FLOW_PARAMETERS
+        for name, value in parameters.items():
+            try:
+                size = len(self._pickling.dumps(value))
+            except Exception:
+                size = room
+            fits = size <= min(room, _FLOW_PARAMETER)
+            sendable[name] = value if fits else f"<{type_name(value)}>"
+            room -= size if fits else 0
+        return sendable
+
+
+class _Links:
+    """Collects the upstreams of one task run while stand-ins are put in their places."""
+
+    def __init__(self, handle_of: Callable[[Any], Any]) -> None:
+        self._handle_of = handle_of
+        self._index: dict[int, int] = {}
+        self._is_allowed: dict[int, bool] = {}
+        self.handles: list[Any] = []
+        self.allowed: list[bool] = []
+        self.uids: list[str] = []
+        self.waits: list[tuple[TaskRun, bool]] = []
+
+    def put_in(self, value: Any) -> Any:
+        if type(value) in inputs.ATOMIC:
+            return value
+        found = inputs.find(value)
+        if not found:
+            # Marks are taken off where the task executes; nothing else is to be done.
+            return value
+        for item, allowed in found:
+            known = self._is_allowed.get(id(item), True)
+            self._is_allowed[id(item)] = known and allowed
+        return inputs.replace(value, self._stand_in, unwrap=False)
+
+    def _stand_in(self, item: Any) -> Any:
+        allowed = self._is_allowed[id(item)]
+        if not isinstance(item, State):
+            run: TaskRun = item.task_run
+            # The handle first: the run may end between the two looks.
+            handle = self._handle_of(run)
+            if not run.is_final and handle is not None:
+                return self._linked(id(run), handle, allowed, run.uid, run)
+            item = run.state
+        return self._ended(item, allowed)
+
+    def _ended(self, state: State[Any], allowed: bool) -> Any:
+        if state.type is not StateType.COMPLETED and not (
+            allowed and state.type is StateType.FAILED
+        ):
+            details = state.state_details
+            raise BlockedError(details.task_run_id or details.flow_run_id or str(state))
+        handle = self._handle_of(state)
+        if handle is not None:
+            uid = state.state_details.task_run_id or ""
+            return self._linked(id(state), handle, allowed, uid, None)
+        data = state.data
+        if isinstance(data, Carried):
+            return data.as_input()
+        return Given(state.value(raise_on_failure=False))
+
+    def _linked(self, key: int, handle: Any, allowed: bool, uid: str, run: TaskRun | None) -> Input:
+        index = self._index.get(key)
+        if index is None:
+            index = self._index[key] = len(self.handles)
+            self.handles.append(handle)
+            self.allowed.append(allowed)
+            self.uids.append(uid)
+            if run is not None:
+                self.waits.append((run, allowed))
+        elif not allowed:
+            self.allowed[index] = False
+        return Input(index)

@@ -1,0 +1,305 @@
+"""Values of task runs that executed in another process: what stays there, what rides along."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck import inputs, transport_errors
+from flowdeck.scheduler import Outcome, passes
+from flowdeck.states import LazyValue
+from flowdeck.transport import Pickling, inside
+from flowdeck_store.states import COMPLETED, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Bytes up to which a pickled value goes to the flow's process without being asked for.
+CARRY: Final = 16 * 1024
+#: Bytes after which a value is believed to be picklable as a whole.
+_LOOK: Final = 4 * 1024 * 1024
+
+
+@functools.cache
+def pickling_of(module: str) -> Pickling:
+    """Return this process's pickling of one flavour."""
+    return Pickling(module)
+
+
+# -- from a worker -----------------------------------------------------------------------------------
+
+
+class Reply:
+    """How an execution ended, as the engine keeps it: dependents on any worker get it as input.
+
+    Attributes:
+        code: of the final state.
+        blocked_by: uid of the upstream because of which the function was not called.
+        content: the value of a completed run, the exception (or data) of one that did not.
+        pickling: the flavour of cloudpickle it travels by.
+    """
+
+    __slots__ = ("blocked_by", "code", "content", "pickling")
+
+    def __init__(self, code: int, content: Any, pickling: str, blocked_by: str | None = None):
+        self.code = code
+        self.content = content
+        self.pickling = pickling
+        self.blocked_by = blocked_by
+
+    def passes(self, failure_allowed: bool) -> bool:
+        """Say whether a dependent may start."""
+        if self.code == COMPLETED:
+            outcome = Outcome.OK
+        else:
+            outcome = Outcome.FAILED if self.code == FAILED else Outcome.BLOCKING
+        return passes(outcome, failure_allowed)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Pickled here, not by the engine: what is the user's goes by value, and no engine tries to
+        # import the user's modules to find that out. Big buffers stay outside.
+        found = pickling_of(self.pickling)
+        if isinstance(self.content, BaseException):
+            error = transport_errors.pack(self.content, found)
+            return _open_error, (self.code, error, self.pickling, self.blocked_by)
+        if protocol < 5:
+            body: Any = found.dumps(self.content)
+            return _open, (self.code, self.pickling, self.blocked_by, body)
+        buffers: list[pickle.PickleBuffer] = []
+        body = pickle.PickleBuffer(found.dumps(self.content, buffers.append))
+        return _open, (self.code, self.pickling, self.blocked_by, body, *buffers)
+
+
+def _open(code: int, pickling: str, blocked_by: str | None, body: Any, *buffers: Any) -> Reply:
+    return Reply(code, Pickling.loads(body, buffers), pickling, blocked_by)
+
+
+def _open_error(code: int, data: bytes, pickling: str, blocked_by: str | None) -> Reply:
+    error = transport_errors.unpack(data, pickling_of(pickling))
+    return Reply(code, error, pickling, blocked_by)
+
+
+class _EnoughError(Exception):
+    """So much of a value was pickled that the rest is believed to be picklable."""
+
+
+class _Sample:
+    """A file that keeps the first bytes, and stops the pickler that writes for too long."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.size = 0
+        self.outside = 0
+
+    def write(self, data: Any) -> int:
+        size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        self.size += size
+        if self.size <= CARRY:
+            self.kept.append(bytes(data))
+        elif self.size > _LOOK:
+            raise _EnoughError
+        return size
+
+    def leave_outside(self, buffer: pickle.PickleBuffer) -> None:
+        self.outside += buffer.raw().nbytes
+
+
+def carried(value: Any, pickling: Pickling) -> bytes | None:
+    """Return a value's pickle if it is small enough to ride along, ``None`` if it is not.
+
+    Only the first megabytes of a big value are looked at.
+
+    Raises:
+        Exception: the value cannot be pickled.
+    """
+    sample = _Sample()
+    try:
+        with pickling.by_value(), inside():
+            pickling.pickler(sample, sample.leave_outside).dump(value)
+    except _EnoughError:
+        return None
+    except Exception:
+        data = pickling.dumps(value)  # by reference, or the same error again
+        return data if len(data) <= CARRY else None
+    if sample.size + sample.outside > CARRY:
+        return None
+    return pickling.dumps(value) if sample.outside else b"".join(sample.kept)
+
+
+# -- on the way to a worker ------------------------------------------------------------------------------
+
+
+class Given:
+    """Stands in a task run's parameters for a future or state, and holds its value."""
+
+    __slots__ = ("value",)
+
+    _is_flowdeck_future = True
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    @property
+    def task_run(self) -> Given:
+        return self
+
+    @property
+    def state(self) -> _GivenState:
+        return _GivenState(self.value)
+
+
+class _GivenState:
+    """As much of a state as the look at the inputs needs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def value(self, raise_on_failure: bool = True) -> Any:
+        return self._value
+
+
+class Input:
+    """Stands in a task run's parameters for the value of the upstream with this index; becomes a
+    :class:`Given` when it is unpickled inside :class:`Inputs`."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __reduce__(self) -> Any:
+        return _given, (self.index,)
+
+
+class CarriedInput:
+    """The same for a value that the flow's process has as bytes: they are not looked into there."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> Any:
+        return _given_bytes, (self.data,)
+
+
+class _Here(threading.local):
+    replies: Sequence[Reply] = ()
+
+
+_here = _Here()
+
+
+def unpickle_parameters(body: bytes, replies: Sequence[Reply]) -> dict[str, Any]:
+    """Return the parameters, the values of upstreams in their places."""
+    before, _here.replies = _here.replies, replies
+    try:
+        parameters: dict[str, Any] = Pickling.loads(body)
+        return parameters
+    finally:
+        _here.replies = before
+
+
+def _given(index: int) -> Given:
+    return Given(_here.replies[index].content)
+
+
+def _given_bytes(data: bytes) -> Given:
+    return Given(Pickling.loads(data))
+
+
+# -- in the flow's process -------------------------------------------------------------------------------
+
+
+class Carried(LazyValue):
+    """A value that came along as bytes; unpickled when somebody asks, then kept."""
+
+    __slots__ = ("_data", "_value")
+
+    def __init__(self, data: bytes) -> None:
+        self._data: bytes | None = data
+        self._value: Any = None
+
+    def load(self) -> Any:
+        """Return the value; raises what unpickling raises."""
+        data = self._data
+        if data is not None:
+            value = Pickling.loads(data)
+            if self._data is not None:  # two threads may ask: both get the first one's object
+                self._value, self._data = value, None
+        return self._value
+
+    def as_input(self) -> CarriedInput | Given:
+        """Return what stands for it in the parameters of a dependent."""
+        data = self._data
+        return Given(self._value) if data is None else CarriedInput(data)
+
+
+class RemoteValue(LazyValue):
+    """A value that stays on the cluster until somebody asks for it.
+
+    It is not kept here after that, but the same object is returned for as long as somebody holds it
+    (where objects of its type can be referred to weakly).
+    """
+
+    __slots__ = ("__weakref__", "_kept", "_loaded", "book", "handle")
+
+    def __init__(self, book: Any, handle: Any) -> None:
+        self.book = book
+        self.handle = handle
+        self._loaded: Any = None
+        self._kept = False
+
+    def load(self) -> Any:
+        """Return the value, moved here from the cluster.
+
+        Raises:
+            MissingResult: it is gone.
+        """
+        loaded = self._loaded
+        if self._kept:
+            return loaded
+        value = loaded() if loaded is not None else None
+        if value is None:
+            value = self.book.fetch(self.handle).content
+            try:
+                self._loaded = weakref.ref(value)
+            except TypeError:
+                pass  # a list, a dict...: fetched anew each time
+        return value
+
+    def keep(self) -> None:
+        """Move the value here for good, because the cluster goes away."""
+        self._loaded, self._kept = self.load(), True
+        self.handle = None
+
+    def forget(self, error: Exception) -> None:
+        """From now on raise ``error``: the cluster is gone and the value with it."""
+        self.book, self.handle = _Gone(error), None
+
+
+class _Gone:
+    """A cluster that is gone."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def fetch(self, handle: Any) -> Any:
+        raise self._error
+
+
+def is_atom(value: Any) -> bool:
+    """Say whether a value may ride along as it is."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return len(value) <= CARRY
+    return kind in _ATOMS
+
+
+_ATOMS: Final = frozenset({int, float, bool, type(None)})
+assert _ATOMS <= inputs.ATOMIC

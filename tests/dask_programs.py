@@ -1,0 +1,126 @@
+"""A Dask cluster as users run one: a scheduler and workers, each a program of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TIMEOUT = 60.0
+
+
+class Programs:
+    """A scheduler and some workers; ends what it started.
+
+    Args:
+        folder: for the scheduler's file and the workers' scratch space.
+        workers: how many.
+        threads: of each worker.
+        environment: more variables for the workers.
+        options: more arguments for the workers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 2,
+        threads: int = 1,
+        environment: dict[str, str] | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._folder = folder
+        self._count = workers
+        self._threads = threads
+        self._environment = environment or {}
+        self._options = options
+        self._file = folder / "scheduler.json"
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.scheduler = self._run(
+                "distributed.cli.dask_scheduler",
+                *("--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
+                *("--scheduler-file", str(self._file)),
+            )
+            self.address = self._wait_for_address()
+            for _ in range(self._count):
+                self.add_worker()
+            self._wait_for_workers(self._count)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def add_worker(self) -> None:
+        """Start one more worker; does not wait for it."""
+        worker = self._run(
+            "distributed.cli.dask_worker",
+            *(self.address, "--host", "127.0.0.1", "--no-dashboard"),
+            *("--nthreads", str(self._threads), "--local-directory", str(self._folder)),
+            *self._options,
+            more=self._environment,
+        )
+        self.workers.append(worker)
+
+    def _run(
+        self, module: str, *arguments: str, more: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        log = open(self._folder / "programs.log", "ab")  # noqa: SIM115 - the child has it then
+        with log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=self._folder,  # not ours: workers cannot import the tests
+                env={**os.environ, **(more or {})},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _wait_for_address(self) -> str:
+        deadline = time.monotonic() + _TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                found: str = json.loads(self._file.read_text())["address"]
+                return found
+            except (OSError, ValueError, KeyError):
+                time.sleep(0.05)
+        raise TimeoutError("the scheduler did not start:\n" + self.log())
+
+    def _wait_for_workers(self, count: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False, timeout=_TIMEOUT) as client:
+            client.wait_for_workers(count, timeout=_TIMEOUT)
+
+    def log(self) -> str:
+        """Return what the programs wrote."""
+        return (self._folder / "programs.log").read_text(errors="replace")
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*self.workers, self.scheduler]:
+            if process is not None and process.poll() is None:
+                # The nanny's child too: it is in the session that we started.
+                with_group(process, signal.SIGKILL)
+        for process in [*self.workers, self.scheduler]:
+            if process is not None:
+                process.wait(10)
+
+
+def with_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a process that we started and to what it started."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
