@@ -197,6 +197,8 @@ REGISTRY: Final = ActionRegistry((
     _a("go.next_attempt", "full_stop", "Next attempt", "Show the next attempt of the task.", _GO),
     _a("go.previous_attempt", "comma", "Previous attempt", "Show the attempt before.", _GO),
     _a("go.next_failure", "f", "Next failure", "Go to the next failed task, or the last failure.", _GO, 45),
+    _a("go.error", "e", "Error", "The flow's own error: its traceback with source and variables.", _GO, 44,
+       guard="can_see_error", cli="flowdeck show RUN"),
     _a("go.home", "1", "Home", "Flows, recent runs and health.", _GO, 75, cli="flowdeck flows"),
     _a("go.runs", "2", "Runs", "The history of all runs.", _GO, 76, cli="flowdeck runs [QUERY]"),
 

@@ -1,0 +1,83 @@
+"""A list of facts that can be walked over, opened, copied and selected from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
+
+from flowdeck_app.views.run_panel import PanelRow
+from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.source import MemorySource
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from textual.content import Content
+
+    from flowdeck_app.app import FlowdeckApp
+    from flowdeck_app.views.look import Look
+    from flowdeck_app.widgets.guard import Names
+
+
+class PanelView(LineView[PanelRow]):
+    """Rows of :mod:`flowdeck_app.views.run_panel`; ``enter`` follows a row or shows it whole.
+
+    Args:
+        empty: what is shown without rows.
+    """
+
+    app: FlowdeckApp  # narrower than Textual's, for the checker
+
+    DEFAULT_CSS = """
+    PanelView { height: 1fr; }
+    """
+
+    def __init__(
+        self, *, empty: tuple[str, str] = ("Nothing here", ""), **names: Unpack[Names]
+    ) -> None:
+        super().__init__(empty=empty, **names)
+        self.subject: Hashable = None
+
+    def fill(
+        self, rows: Sequence[PanelRow], subject: Hashable = None, key: Hashable = None
+    ) -> None:
+        """Show other rows.
+
+        Args:
+            rows: the rows.
+            subject: what they are about; the cursor stays on its row while it is the same.
+            key: row to put the cursor on when the subject is another.
+        """
+        if subject == self.subject and isinstance(self.source, MemorySource):
+            self.source.rows = rows
+            self.reload()
+            return
+        self.subject = subject
+        self.move_to(0)
+        self.show(MemorySource(rows, key=lambda row: row.key, text=_text), key=key or _first(rows))
+
+    def lines(self, row: PanelRow, look: Look, width: int) -> Sequence[Content]:
+        """Return the one line."""
+        return [row.content]
+
+    def text_of(self, row: PanelRow) -> str:
+        """Return what is drawn: a selection copies what is seen."""
+        return row.content.plain.rstrip()
+
+    def action_go_open(self) -> None:
+        """Go where the row leads, or show its whole value."""
+        row = self.current
+        if row is None:
+            return
+        if row.target is not None:
+            self.app.open_task(*row.target)
+        elif row.title:
+            self.app.show_message(row.title, row.text)
+
+
+def _text(row: PanelRow) -> str:
+    return f"{row.content.plain} {row.text}"
+
+
+def _first(rows: Sequence[PanelRow]) -> Hashable:
+    return rows[0].key if rows else None

@@ -1,0 +1,175 @@
+"""The recorded source of a frame, and its variables, as rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from textual.content import Content, Span
+from textual.highlight import highlight
+
+from flowdeck_app.views.run_panel import PanelRow, content, heading, note
+from flowdeck_app.views.text import clean, clean_lines, fit, width
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowdeck_app.views.failure import Captured, FrameItem
+    from flowdeck_app.views.look import Look
+
+#: What a hidden variable says; the record holds no value.
+HIDDEN: Final = "hidden: the name or its content looks like a secret"
+_NAMES: Final = 20
+_TYPES: Final = 16
+
+
+def source_of(frame: Captured) -> tuple[int, list[str]]:
+    """Return the number of the first recorded line, and the lines (none were recorded: empty)."""
+    source = frame.get("source")
+    if isinstance(source, (list, tuple)) and len(source) == 2:
+        first, lines = source
+        if isinstance(first, int) and isinstance(lines, (list, tuple)):
+            return first, [str(line) for line in lines]
+    return 1, []
+
+
+def detail_rows(item: FrameItem, look: Look) -> list[PanelRow]:
+    """Return what is shown beside the list of frames for the row under its cursor."""
+    if item.kind == "frame" and item.frame is not None:
+        return [*source_rows(item.frame, look), *variable_rows(item.frame, look)]
+    if item.kind == "fold":
+        return [
+            note(f"{item.hidden} frames of libraries are folded here"),
+            note("enter or a shows them"),
+        ]
+    if item.kind == "skipped":
+        return [note(f"{item.hidden} frames were left out of the record (deep recursion)")]
+    return exception_rows(item.exception, look)
+
+
+def exception_rows(exception: Captured, look: Look) -> list[PanelRow]:
+    """Return an exception's type, whole message and notes."""
+    module = str(exception.get("module") or "")
+    name = str(exception.get("type") or "Exception")
+    full = name if module in {"", "builtins", "__main__"} else f"{module}.{name}"
+    message = str(exception.get("message") or "")
+    rows = [PanelRow("type", content((clean(full, 400), "bold $fd-failed")), full)]
+    rows += _text_rows("message", message, "Message", look)
+    for place, text in enumerate(exception.get("notes") or []):
+        rows.append(heading("Note", f"note-{place}"))
+        rows += _text_rows(f"note-{place}", str(text), "Note", look)
+    syntax = exception.get("syntax")
+    if isinstance(syntax, dict):
+        where = f"{syntax.get('file')}:{syntax.get('lineno')}"
+        rows.append(heading(clean(where, 400), "syntax"))
+        rows += _text_rows("syntax", str(syntax.get("text") or ""), "Source", look)
+    if exception.get("truncated"):
+        text = clean(str(exception["truncated"]), 300)
+        rows.append(note(f"The record was shortened: {text}"))
+    return rows
+
+
+def _text_rows(key: str, text: str, title: str, look: Look) -> list[PanelRow]:
+    lines = clean_lines(text, most=200)
+    return [PanelRow((key, place), content(line), text, title) for place, line in enumerate(lines)]
+
+
+# -- source ----------------------------------------------------------------------------------------
+
+
+def source_rows(frame: Captured, look: Look) -> list[PanelRow]:
+    """Return the recorded lines with numbers, the failing one and its columns marked."""
+    first, lines = source_of(frame)
+    if not lines:
+        return [note("No source was recorded for this frame")]
+    here = frame.get("lineno")
+    end = frame.get("end_lineno") or here
+    digits = len(str(first + len(lines) - 1))
+    painted = _painted(lines, ascii_only=look.symbols.ascii)
+    marks = _columns(frame, lines, first)
+    pointer = look.symbols.right if look.symbols.ascii else "❯"
+    rows: list[PanelRow] = []
+    for number, (text, code) in enumerate(zip(lines, painted, strict=True), first):
+        failing = isinstance(here, int) and isinstance(end, int) and here <= number <= end
+        sign = pointer if number == here else " "
+        margin = content(
+            (f"{number:>{digits}} ", "$fd-strong" if failing else "$fd-faint"),
+            (f"{sign} ", "bold $fd-failed"),
+        )
+        rows.append(PanelRow(("line", number), margin + code, text))
+        if number in marks:
+            start, stop = marks[number]
+            blank = " " * (digits + 3 + width(clean(text[:start])))
+            line = "^" * max(1, width(clean(text[start:stop])))
+            rows.append(PanelRow(("mark", number), content(blank, (line, "bold $fd-failed")), ""))
+    return rows
+
+
+def _painted(lines: Sequence[str], *, ascii_only: bool) -> list[Content]:
+    """Return the lines with colours; as they are where highlighting does not keep them apart."""
+    drawn = [clean(line, 400, newline=" ", ascii_only=ascii_only) for line in lines]
+    indent = min((len(line) - len(line.lstrip()) for line in drawn if line.strip()), default=0)
+    bare = [line[indent:] for line in drawn]
+    # the highlighter drops blank lines at either end: what is between two sentinels stays
+    code = highlight("\n".join(["#", *bare, "#"]), language="python", tab_size=4)
+    parts = code.split("\n")[1 : len(bare) + 1]
+    if [part.plain for part in parts] != bare:
+        return [Content(line, strip_control_codes=False) for line in drawn]
+    return [
+        Content(
+            " " * indent + part.plain,
+            [Span(a + indent, b + indent, style) for a, b, style in part.spans],
+            strip_control_codes=False,
+        )
+        for part in parts
+    ]
+
+
+def _columns(frame: Captured, lines: Sequence[str], first: int) -> dict[int, tuple[int, int]]:
+    """Return start and end of what failed by line number, where it is not the whole line."""
+    start, end = frame.get("col"), frame.get("end_col")
+    number = frame.get("lineno")
+    if not (isinstance(start, int) and isinstance(end, int) and isinstance(number, int)):
+        return {}
+    place = number - first
+    if not 0 <= place < len(lines) or frame.get("end_lineno") not in {None, number}:
+        return {}
+    text = lines[place]
+    if not 0 <= start < end <= len(text) or text[start:end].strip() == text.strip():
+        return {}
+    return {number: (start, end)}
+
+
+# -- variables -------------------------------------------------------------------------------------
+
+
+def variable_rows(frame: Captured, look: Look) -> list[PanelRow]:
+    """Return the local variables: name, type, value; a hidden one says why."""
+    variables = [item for item in frame.get("locals") or [] if isinstance(item, dict)]
+    title = f"{look.symbols.wait * 2} locals {look.symbols.wait * 12}"
+    rows = [PanelRow("locals", content((title, "$fd-faint")), "locals")]
+    if not variables:
+        return [*rows, note("  none were recorded")]
+    names = min(_NAMES, max(len(clean(str(item.get("name") or "?"), 80)) for item in variables))
+    types = min(_TYPES, max(len(clean(str(item.get("type") or ""), 80)) for item in variables))
+    return rows + [
+        _variable(place, item, names, types, look) for place, item in enumerate(variables)
+    ]
+
+
+def _variable(place: int, item: Mapping[str, Any], names: int, types: int, look: Look) -> PanelRow:
+    signs = look.symbols
+    name = str(item.get("name") or "?")
+    value = str(item.get("repr") or "")
+    style = ""
+    if item.get("hidden"):
+        value, style = HIDDEN, "italic $fd-muted"
+    label = fit(clean(name, 80, ascii_only=signs.ascii), names, ellipsis=signs.ellipsis)
+    kind = clean(str(item.get("type") or ""), 80, ascii_only=signs.ascii)
+    shown = clean(value, newline=signs.newline, ascii_only=signs.ascii)
+    line = content(
+        ("  ", ""), (label, "$fd-accent"),
+        (f"  {fit(kind, types, ellipsis=signs.ellipsis)}  ", "$fd-faint"), (shown, style),
+    )  # fmt: skip
+    size = item.get("size")
+    title = f"{name}: {item.get('type') or '?'}" + (f", {size} items" if size else "")
+    return PanelRow(("local", place), line, value, title)

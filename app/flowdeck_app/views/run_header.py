@@ -1,0 +1,107 @@
+"""The figures of a run's header: how long it will still take, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flowdeck_app.views.text import clean, cut
+from flowdeck_app.views.times import duration
+from flowdeck_store.records import quantile
+from flowdeck_store.states import BUCKETS, COMPLETED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowdeck_app.views.look import Look
+    from flowdeck_store.records import FlowRunRecord, RunPoint
+    from flowdeck_store.summaries import TaskGroup
+
+#: Ended task runs from which on the pace of this run says something.
+_PACE_TASKS: Final = 5
+_PACE_SHARE: Final = 0.2
+_LIVE: Final = tuple(BUCKETS.index(name) for name in ("scheduled", "pending", "running"))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a run takes in all, in seconds, and in a word how sure that is."""
+
+    seconds: float
+    word: str
+
+
+def estimate(
+    points: Sequence[RunPoint], run: FlowRunRecord, elapsed: float | None
+) -> Estimate | None:
+    """Return the probable whole duration of a run.
+
+    From the completed runs of the flow before it; without any, from the pace of this run.
+
+    Args:
+        points: history of the flow.
+        run: the run that goes on.
+        elapsed: seconds since it began.
+    """
+    done = [
+        point.seconds
+        for point in points
+        if point.code == COMPLETED and point.seconds is not None and point.run_id < run.id
+    ]
+    middle = quantile(done, 0.5)
+    if middle is not None:
+        return Estimate(middle, _confidence(done, middle))
+    ended = run.n_tasks - sum(run.counts[place] for place in _LIVE)
+    if elapsed is None or ended < _PACE_TASKS or ended < run.n_tasks * _PACE_SHARE:
+        return None
+    return Estimate(elapsed * run.n_tasks / ended, "by pace")
+
+
+def _confidence(seconds: Sequence[float], middle: float) -> str:
+    """Return ``likely``, ``roughly`` or ``a guess``, by how many runs there are and how alike."""
+    low, high = quantile(seconds, 0.1) or 0.0, quantile(seconds, 0.9) or 0.0
+    spread = (high - low) / middle if middle > 0 else 0.0
+    if len(seconds) >= 5 and spread < 0.5:
+        return "likely"
+    return "roughly" if len(seconds) >= 3 and spread < 1.5 else "a guess"
+
+
+def slowest(groups: Sequence[TaskGroup]) -> TaskGroup | None:
+    """Return the group with the longest task run."""
+    known = [group for group in groups if group.longest is not None]
+    return max(known, key=lambda group: group.longest or 0.0, default=None)
+
+
+def figures(
+    look: Look,
+    *,
+    elapsed: float | None,
+    expected: Estimate | None,
+    usual: float | None,
+    slow: tuple[str, float] | None,
+    live: bool,
+) -> list[tuple[str, str]]:
+    """Return the pieces at the right of the counts.
+
+    Args:
+        look: for the signs.
+        elapsed: seconds since the start.
+        expected: of the whole run, while it goes on.
+        usual: median seconds of the flow's completed runs.
+        slow: name and seconds of the slowest task run.
+        live: the run goes on.
+    """
+    pieces: list[tuple[str, str]] = []
+    if live and expected is not None and elapsed is not None:
+        left = expected.seconds - elapsed
+        text = f"{duration(left)} left, {expected.word}" if left > 0 else "longer than usual"
+        pieces.append((text, "$fd-strong" if left > 0 else "$fd-retrying"))
+    if usual is not None:
+        pieces.append((f"p50 {duration(usual)}", "$fd-muted"))
+    if slow is not None:
+        name = cut(clean(slow[0], 200), 24, ellipsis=look.symbols.ellipsis)
+        pieces.append((f"slowest {name} {duration(slow[1])}", "$fd-muted"))
+    joined: list[tuple[str, str]] = []
+    for piece in pieces:
+        joined += [("   ", ""), piece] if joined else [piece]
+    return joined
