@@ -1,0 +1,281 @@
+"""Tasks on Ray: a temporary local instance, an existing cluster, or one behind ``ray://``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from flowdeck.stopping import end_stopped
+from flowdeck.task_runners import ray_connection, ray_mailbox, ray_prints, ray_worker
+from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
+from flowdeck.task_runners.ray_errors import cause_of
+from flowdeck.task_runners.ray_options import DEFAULTS, options_in, remote_options
+from flowdeck.task_runners.ray_watch import Watch
+from flowdeck.transitions import crash_message
+from flowdeck.transport_book import Book
+from flowdeck.transport_events import decode
+from flowdeck.transport_gate import Gate
+from flowdeck.transport_payload import BlockedError, Packer
+from flowdeck.transport_values import pickling_of
+
+if TYPE_CHECKING:
+    from flowdeck.flow_run import FlowRun
+    from flowdeck.runs import TaskRun
+    from flowdeck.transport_entry import Entry
+    from flowdeck.transport_values import Reply
+
+__all__ = ["RayTaskRunner", "remote_options"]
+
+#: Seconds that a function gets to stop before its worker process is ended.
+_GRACE: Final = 1.0
+#: Bytes of a task's code from which on it is put on the cluster once instead of sent each time.
+_LARGE: Final = 64 * 1024
+
+
+class RayTaskRunner(BaseTaskRunner):
+    """Runs tasks in Ray's worker processes.
+
+    Values stay on the cluster until somebody asks for them, and go from task to task there.
+    States, logs and prints come back while the tasks run.
+
+    Args:
+        address: of a running Ray: ``ray://HOST:10001`` (its client server), ``HOST:6379`` (its
+            head node, from a machine of the cluster), or ``auto`` (the one on this machine).
+            Default: a temporary local instance, which ends with the flow run; if the process is
+            connected to Ray already, that is used and left running.
+        init_kwargs: further arguments for ``ray.init``, for example ``{"num_cpus": 4}``.
+
+    Raises:
+        ValueError: ``init_kwargs`` has an address.
+    """
+
+    tracks_dependencies: ClassVar[bool] = True
+
+    def __init__(
+        self, address: str | None = None, init_kwargs: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        if init_kwargs and "address" in init_kwargs:
+            raise ValueError(
+                "Give the address as RayTaskRunner(address=...), not inside init_kwargs."
+            )
+        self.address = address
+        self.init_kwargs = {"namespace": "flowdeck", **(init_kwargs or {})}
+        self._session: _Session | None = None
+
+    @property
+    def concurrency_type(self) -> TaskConcurrencyType:
+        return TaskConcurrencyType.PARALLEL
+
+    def _start(self, flow_run: FlowRun) -> None:
+        connection = ray_connection.attach(self.address, self.init_kwargs, self.logger)
+        try:
+            self._session = _Session(flow_run, connection)
+        except BaseException:
+            connection.release()
+            raise
+
+    def _stop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _submit(self, run: TaskRun) -> None:
+        assert self._session is not None
+        self._session.gate.submit(run)
+
+    def tracks(self, run: TaskRun) -> bool:
+        """Say whether Ray itself can wait for this upstream."""
+        session = self._session
+        return session is not None and super().tracks(run) and session.book.tracks(run)
+
+    def cancel(self, run: TaskRun) -> None:
+        """Drop the run if it waits for a worker; else interrupt its function, and end its worker
+        if that does not help."""
+        super().cancel(run)
+        if self._session is not None:
+            self._session.cancel(run)
+
+    def drop_queued(self) -> list[TaskRun]:
+        session = self._session
+        return [] if session is None else session.drop_queued()
+
+
+class _Task:
+    """What Ray knows of a task run: the object that will hold its tail."""
+
+    __slots__ = ("_execution", "_lock", "meta")
+
+    def __init__(self, meta: Any) -> None:
+        self.meta = meta
+        self._execution: int | None = None
+        self._lock = threading.Lock()
+
+    def takes(self, execution: int) -> bool:
+        """Say, once for each execution, that its tail is new."""
+        with self._lock:
+            is_new = execution != self._execution
+            self._execution = execution
+            return is_new
+
+
+class _Session:
+    """One flow run on one connection."""
+
+    def __init__(self, flow_run: FlowRun, connection: ray_connection.Connection) -> None:
+        self._flow_run = flow_run
+        self._connection = connection
+        self._is_client = connection.is_client
+        self._functions: dict[str, Any] = {}
+        self._put: dict[int, tuple[bytes, Any]] = {}
+        self._stopping: dict[int, tuple[float, Entry]] = {}
+        uid = flow_run.info.uid
+        self._where = ray_worker.address(uid, connection.mailbox.name, self._is_client)
+        pickling = pickling_of(ray_worker.PICKLING)
+        self.book = Book(
+            flow_run, pickling=pickling, fetch=self._fetch, on_tick=self._tick, name="ray"
+        )
+        self._packer = Packer(pickling, self.book.handle_of)
+        self.gate = Gate(self.book, self._send)
+        self._watch = Watch(
+            self._result_tail, self._failed, lambda entry: entry.run.is_final, self._is_client
+        )
+        self.book.start()
+        connection.mailbox.subscribe(uid, self._letter)
+
+    # -- submitting ---------------------------------------------------------------------------------
+
+    def _send(self, run: TaskRun, cache_key: str | None) -> None:
+        """Hand a run to Ray; what is wrong with it ends it, and nothing but it."""
+        submissions = self._flow_run.submissions
+        try:
+            keeps = cache_key is not None or run.task.keeps_result(run.info)
+            payload = self._packer.pack(run, keeps=keeps)
+            function = self._function(run)
+            code = self._code(payload.code)
+        except BlockedError as blocked:
+            submissions.block(run, blocked.uid)
+            return
+        except Exception as error:
+            submissions.crash(run, crash_message(error), error)
+            return
+        entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
+        try:
+            with self.book.submitting():
+                handle, meta = function.remote(self._where, code, payload.head, *payload.inputs)
+                entry.handle, entry.data = handle, _Task(meta)
+        except Exception as error:
+            self.book.drop(entry)
+            submissions.crash(run, crash_message(error), error)
+            return
+        self._watch.add(meta, entry)
+
+    def _function(self, run: TaskRun) -> Any:
+        """Return the remote function with the options that were in force at the call."""
+        import ray
+
+        options = options_in(run.context)
+        key = repr(sorted(options.items(), key=lambda item: item[0])) if options else ""
+        function = self._functions.get(key)
+        if function is None:
+            chosen = {**DEFAULTS, **options, "num_returns": 2}
+            function = self._functions[key] = ray.remote(**chosen)(ray_worker.run_task)
+        return function if "name" in options else function.options(name=run.name)
+
+    def _code(self, code: bytes) -> Any:
+        if len(code) < _LARGE:
+            return code
+        known = self._put.get(id(code))
+        if known is None:  # the bytes are kept: their id must not be given to others
+            import ray
+
+            known = self._put[id(code)] = code, ray.put(code)
+        return known[1]
+
+    @staticmethod
+    def _fetch(handle: Any) -> Reply:
+        import ray
+
+        reply: Reply = ray.get(handle)
+        return reply
+
+    # -- what comes home ----------------------------------------------------------------------------
+
+    def _letter(self, kind: int, content: Any, about: Any) -> None:
+        """Take a letter from the mailbox."""
+        if kind == ray_mailbox.EVENTS:
+            self.book.put(content)
+        elif kind == ray_mailbox.TEXT:
+            ray_prints.write(content, to_stderr=about)
+        else:
+            no, execution = about
+            entry = self.book.entries.get(no)
+            if entry is not None and entry.data is not None and entry.data.takes(execution):
+                self.book.put(content)
+
+    def _result_tail(self, entry: Entry, tail: bytes) -> None:
+        """Take a tail that came as a result."""
+        if not self._is_client or entry.data.takes(decode(tail)[1][-1].execution):
+            self.book.put(tail)
+
+    # -- ends that are not the task's ----------------------------------------------------------------
+
+    def _failed(self, entry: Entry, error: BaseException) -> None:
+        """Ray ended a task: its worker died, its input is lost, it was cancelled."""
+        self.book.call(self._end, entry, cause_of(error))
+
+    def _end(self, entry: Entry, error: BaseException) -> None:
+        run = entry.run
+        if run.cancel_requested:
+            end_stopped(run, "while it was running" if entry.started else "before it started")
+            self.book.drop(entry)
+        else:
+            self.book.crash(entry, error)
+
+    def cancel(self, run: TaskRun) -> None:
+        """Ask Ray to stop a run, kindly at first."""
+        if self.gate.remove(run):
+            end_stopped(run, "before it started")
+            return
+        entry = self.book.entries.get(run.no)
+        if entry is None or entry.data is None:
+            return
+        self._stopping[run.no] = time.monotonic() + _GRACE, entry
+        self._cancel(entry, force=False)
+
+    @staticmethod
+    def _cancel(entry: Entry, *, force: bool) -> None:
+        import ray
+
+        try:
+            ray.cancel(entry.data.meta, force=force)
+        except Exception:
+            pass  # it has ended, or Ray is gone
+
+    def _tick(self) -> None:
+        self.gate.tick()
+        now = time.monotonic()
+        for no, (deadline, entry) in self._stopping.copy().items():
+            if entry.run.is_final:
+                self._stopping.pop(no, None)
+            elif now > deadline:
+                self._stopping.pop(no, None)
+                self._cancel(entry, force=True)
+
+    def drop_queued(self) -> list[TaskRun]:
+        """Take back what is not with Ray yet."""
+        return self.gate.take_back()
+
+    def close(self) -> None:
+        """Take home what the flow returned, end what was given up, disconnect."""
+        try:
+            for entry in self.book.entries.copy().values():
+                if entry.data is not None:
+                    self._cancel(entry, force=True)
+            self._connection.mailbox.unsubscribe(self._flow_run.info.uid)
+            self.book.rescue(self._flow_run.state)
+            self._watch.stop()
+            self.book.close(5.0)
+        finally:
+            self._connection.release()

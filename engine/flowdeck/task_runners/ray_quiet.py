@@ -1,0 +1,55 @@
+"""Ray's talk on the terminal, unless the user wants it (``log_to_driver=True``).
+
+Workers that die, objects that nobody fetched, resources that are missing: what it means for a task
+run is in its states and logs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNHANDLED = "RAY_IGNORE_UNHANDLED_ERRORS"
+
+
+@contextlib.contextmanager
+def unhandled_errors_ignored() -> Iterator[None]:
+    """Keep Ray from logging errors of objects that nobody fetched; ours are accounted for."""
+    before = os.environ.get(_UNHANDLED)
+    os.environ[_UNHANDLED] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_UNHANDLED, None)
+        else:
+            os.environ[_UNHANDLED] = before
+
+
+@contextlib.contextmanager
+def no_talk(init_kwargs: dict[str, Any]) -> Iterator[None]:
+    """Around the use of a connection that we opened: neither it nor its server talks."""
+    if init_kwargs.get("log_to_driver"):
+        yield
+        return
+    import ray
+
+    client = ray.util.client.ray
+    if client.is_connected():
+        with contextlib.suppress(AttributeError):
+            client.get_context().client_worker.log_client.disable_logs()
+        yield
+        return
+    worker: Any = ray._private.worker
+    before = getattr(worker, "_worker_logs_enabled", None)
+    if before is not None:
+        worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        if before is not None:
+            worker._worker_logs_enabled = before

@@ -1,0 +1,150 @@
+"""Notices that Ray's tasks have ended: their tails, or what went wrong with them.
+
+One thread waits for the tails of all open task runs together. Ray has callbacks for single
+objects, but they are private, and cost seven times as much through a Ray client server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: So many are asked about in one call.
+_WINDOW: Final = 1000
+#: Up to so many open tasks, each is noticed as it ends; with more, those of a moment together.
+_FEW: Final = 16
+_MOMENT: Final = 0.02
+_LONGEST: Final = 0.05
+#: Through a client server tails come by the mailbox; those whose tail got lost are looked for.
+_CLIENT_ROUND: Final = 0.5
+_CLIENT_WINDOW: Final = 300
+_CLIENT_AGE: Final = 1.0
+
+
+class Watch:
+    """Waits for tails.
+
+    Args:
+        on_tail: called with what was given to :meth:`add` and its tail, on the watch's thread.
+        on_error: called with what was given to :meth:`add` and the engine's error.
+        is_over: says of what was given to :meth:`add` that nobody waits for it any more.
+        is_client: whether calls go through a Ray client server.
+    """
+
+    def __init__(
+        self,
+        on_tail: Callable[[Any, bytes], None],
+        on_error: Callable[[Any, BaseException], None],
+        is_over: Callable[[Any], bool],
+        is_client: bool,
+    ) -> None:
+        self._on_tail = on_tail
+        self._on_error = on_error
+        self._is_over = is_over
+        self._is_client = is_client
+        self._added: deque[tuple[Any, Any]] = deque()
+        self._open: dict[Any, tuple[Any, float]] = {}  # only this thread's
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="flowdeck-ray-watch", daemon=True)
+        self._thread.start()
+
+    def add(self, meta: Any, entry: Any) -> None:
+        """Watch for the tail of ``entry``, which ``meta`` (an ObjectRef) will hold."""
+        self._added.append((meta, entry))
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(5.0)
+
+    def _main(self) -> None:
+        pause = _MOMENT
+        while not self._stopping.is_set():
+            added = self._take_added()
+            if not self._open:
+                self._wake.wait()
+                self._wake.clear()
+                continue
+            found = self._round(pause)
+            pause = _MOMENT if found or added else min(pause * 1.5, _LONGEST)
+
+    def _take_added(self) -> bool:
+        now = time.monotonic()
+        count = len(self._added)
+        for _ in range(count):
+            meta, entry = self._added.popleft()
+            self._open[meta] = entry, now
+        return count > 0
+
+    def _round(self, pause: float) -> bool:
+        """Wait a little, and hand out what has ended; say whether anything had."""
+        try:
+            return self._client_round() if self._is_client else self._direct_round(pause)
+        except Exception:
+            # The connection is gone or going: whoever waits is told by the runner's own check.
+            self._stopping.wait(_CLIENT_ROUND)
+            return False
+
+    def _direct_round(self, pause: float) -> bool:
+        import ray
+
+        window = list(islice(self._open, _WINDOW))
+        at_least = 1 if len(window) <= _FEW else len(window)
+        ready, rest = ray.wait(window, num_returns=at_least, timeout=pause)
+        if ready:
+            self._collect(ready)
+        elif len(self._open) > _WINDOW:
+            self._to_the_end(rest)
+        return bool(ready)
+
+    def _client_round(self) -> bool:
+        import ray
+
+        self._stopping.wait(_CLIENT_ROUND)
+        for meta, (entry, _) in list(self._open.items()):
+            if self._is_over(entry):
+                del self._open[meta]
+        oldest = time.monotonic() - _CLIENT_AGE
+        aged = (meta for meta, (_, added) in self._open.items() if added < oldest)
+        window = list(islice(aged, _CLIENT_WINDOW))
+        if not window:
+            return False
+        ready, rest = ray.wait(window, num_returns=len(window), timeout=0)
+        if ready:
+            self._collect(ready)
+        self._to_the_end(rest)
+        return bool(ready)
+
+    def _to_the_end(self, metas: list[Any]) -> None:
+        """Ask about others first in the next round."""
+        for meta in metas:
+            self._open[meta] = self._open.pop(meta)
+
+    def _collect(self, ready: list[Any]) -> None:
+        import ray
+
+        tails: list[bytes] | None = None
+        with contextlib.suppress(Exception):
+            tails = ray.get(ready)
+        if tails is not None:
+            for meta, tail in zip(ready, tails, strict=True):
+                self._on_tail(self._open.pop(meta)[0], tail)
+            return
+        for meta in ready:  # at least one of them holds an error
+            entry, _ = self._open.pop(meta)
+            try:
+                tail = ray.get(meta)
+            except Exception as error:
+                self._on_error(entry, error)
+            else:
+                self._on_tail(entry, tail)

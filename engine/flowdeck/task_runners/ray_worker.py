@@ -1,0 +1,213 @@
+"""What runs in Ray's worker processes: one function for all task runs, and how events leave."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from flowdeck import transport_worker
+from flowdeck.runs import Stop
+from flowdeck.task_run import wait_unless_cancelled
+from flowdeck.task_runners import ray_mailbox, ray_prints
+from flowdeck.transport_events import decode
+
+if TYPE_CHECKING:
+    from flowdeck.task_runners.ray_mailbox import Letter
+
+PICKLING: Final = "ray.cloudpickle"
+#: Seconds between two pushes of events while tasks run, and of tails that do not wait for Ray.
+_LINGER: Final = 0.1
+_TAIL_LINGER: Final = 0.025
+#: Waits between retries that are longer than this give the CPU back to Ray.
+_LONG_WAIT: Final = 1.0
+_SLICE: Final = 0.5
+_WRITE_TIMEOUT: Final = 10.0
+
+#: Flow runs that a process remembers; of one driver's few overlap.
+_MOST_PORTS: Final = 16
+
+_ports: dict[str, RayPort] = {}
+
+
+class RayPort:
+    """How the executions of one flow run in this process reach the flow's process."""
+
+    pickling = PICKLING
+    linger = _LINGER
+
+    def __init__(self, uid: str, mailbox: str, posts_tails: bool) -> None:
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.posts_tails = posts_tails
+        self._uid = uid
+        self._mailbox = mailbox
+        self._actor: Any = None
+        self._tails = _Tails(self._push)
+
+    @property
+    def _box(self) -> Any:
+        if self._actor is None:
+            self._actor = ray_mailbox.find(self._mailbox)
+        return self._actor
+
+    def _push(self, letters: list[Letter]) -> None:
+        self._box.put.remote(letters)
+
+    def send(self, batch: bytes) -> None:
+        """Push a batch; does not wait for it to arrive.
+
+        Raises:
+            ValueError: the mailbox is not there.
+        """
+        self._push([(self._uid, ray_mailbox.EVENTS, batch, None)])
+
+    def write(self, text: str, to_stderr: bool) -> None:
+        """Push text that a task wrote; waits until it has arrived."""
+        import ray
+
+        letter = self._uid, ray_mailbox.TEXT, text, to_stderr
+        ray.get(self._box.put.remote([letter]), timeout=_WRITE_TIMEOUT)
+
+    def post_tail(self, tail: bytes) -> None:
+        """Push the tail of an execution, together with others of the same moment."""
+        last = decode(tail)[1][-1]
+        about = last.no, last.execution
+        self._tails.add((self._uid, ray_mailbox.TAIL, tail, about))
+
+    def sleep(self, run: Any, seconds: float) -> None:
+        """Wait between attempts, unless the run is asked to stop; Ray may use the CPU meanwhile."""
+        if seconds < _LONG_WAIT:
+            wait_unless_cancelled(run, seconds)
+            return
+        import ray
+
+        until = time.monotonic() + seconds
+        nap = self._box.nap.remote(seconds)
+        while not run.cancel_requested and (left := until - time.monotonic()) > 0:
+            ray.wait([nap], timeout=min(left, _SLICE))
+
+
+class _Tails:
+    """Tails on their way: at once after a pause, else together."""
+
+    def __init__(self, push: Any) -> None:
+        self._push = push
+        self._waiting: deque[Letter] = deque()
+        self._filled = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, tail: Letter) -> None:
+        self._waiting.append(tail)
+        self._filled.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="flowdeck-tails", daemon=True)
+            self._thread.start()
+
+    def _main(self) -> None:
+        while True:
+            self._filled.wait()
+            self._filled.clear()
+            tails = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if tails:
+                try:
+                    self._push(tails)
+                except Exception:  # the flow's process also gets them as results, only later
+                    pass
+                time.sleep(_TAIL_LINGER)
+
+
+def run_task(where: str, code: bytes, head: bytes, *replies: Any) -> tuple[Any, bytes]:
+    """Execute a task run.
+
+    Args:
+        where: what :func:`address` made.
+        code: the task, see :mod:`flowdeck.transport_payload`.
+        head: the run.
+        *replies: of its upstreams.
+
+    Returns:
+        Its reply, and the tail of its events.
+    """
+    _ear.listen()
+    port = _port(where)
+    with ray_prints.forwarded(port.write):
+        reply, tail = transport_worker.execute(code, head, replies, port)
+    if port.posts_tails:
+        port.post_tail(tail)
+    return reply, tail
+
+
+def address(uid: str, mailbox: str, posts_tails: bool) -> str:
+    """Return where the events of a flow run go.
+
+    Args:
+        uid: of the flow run.
+        mailbox: the name of the actor that takes them in.
+        posts_tails: whether tails go there too, beside being results.
+    """
+    return f"{uid} {mailbox} {int(posts_tails)}"
+
+
+def _port(where: str) -> RayPort:
+    uid, mailbox, posts_tails = where.split(" ")
+    port = _ports.get(uid)
+    if port is None:
+        for old in list(_ports)[: len(_ports) - _MOST_PORTS + 1]:
+            del _ports[old]
+            transport_worker.leave(old)
+        port = _ports[uid] = RayPort(uid, mailbox, posts_tails == "1")
+    return port
+
+
+# -- cancellation -----------------------------------------------------------------------------------
+
+
+class _Ear:
+    """Hears ``ray.cancel``, which pretends that this process got SIGINT.
+
+    The KeyboardInterrupt that Ray means to cause may land in lines of ours, and does not land at
+    all while the main thread waits for an async function. So a thread is told by the interpreter's
+    own wake-up call, and interrupts what the user wrote, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._listens = False
+
+    def listen(self) -> None:
+        """Begin, once in a process."""
+        if self._listens:
+            return
+        self._listens = True
+        if threading.current_thread() is not threading.main_thread():
+            return  # a Ray that calls tasks elsewhere: its cancelling then works by force alone
+        reads, writes = socket.socketpair()
+        writes.setblocking(False)
+        self._writes = writes  # must stay open
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.set_wakeup_fd(writes.fileno(), warn_on_full_buffer=False)
+        _thread.start_new_thread(self._main, (reads,))
+
+    def _main(self, reads: socket.socket) -> None:
+        while signals := reads.recv(64):
+            if signal.SIGINT in signals:
+                _stop_what_executes()
+
+    @staticmethod
+    def _on_signal(signum: int, frame: Any) -> None:
+        if not transport_worker._process.executing:  # no lock: the main thread may hold it
+            signal.default_int_handler(signum, frame)
+        # User code may have taken the wake-up call away (asyncio does). No locks in a handler.
+        _thread.start_new_thread(_stop_what_executes, ())
+
+
+_ear = _Ear()
+
+
+def _stop_what_executes() -> None:
+    for uid in list(_ports):
+        transport_worker.stop_here(uid, transport_worker.executing_here(uid), Stop.CANCEL)
