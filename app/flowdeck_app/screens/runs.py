@@ -138,7 +138,8 @@ class RunsScreen(RunsActs):
 
         def read(reader: Reader) -> tuple[Any, Any, int]:
             buckets = reader.run_histogram(now - span, width, query, until_us=now)
-            return reader.run_summary(query, roots=True), tuple(buckets), reader.totals().runs
+            everything = reader.run_summary(roots=True).total
+            return reader.run_summary(query, roots=True), tuple(buckets), everything
 
         summary, buckets, self._total = await self.app.access.ask(read, FACTS)
         histogram.buckets = buckets
@@ -231,7 +232,7 @@ class RunsScreen(RunsActs):
         table.order = message.order
         self.renew_rows()
 
-    @on(RunHistogram.Picked, "#histogram")
+    @on(RunHistogram.Picked)
     def _time_picked(self, message: RunHistogram.Picked) -> None:
         from flowdeck_store.records import iso
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.content import Content, Span
 
 from flowdeck_app.glyphs import SIGNS, kind_of, word_of
-from flowdeck_app.views.text import clean, fit
+from flowdeck_app.views.text import clean, cut, fit
 from flowdeck_app.views.times import between, duration, moment
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _drawn(fact: Line, room: int, look: Look) -> Content:
     mark = "≠" if fact.differs and not plain else "#" if fact.differs else " "
     label = fit(clean(fact.label, 200, ascii_only=plain), _LABEL)
     left = fit(clean(fact.left, 500, ascii_only=plain), room)
-    right = clean(fact.right, 500, ascii_only=plain)
+    right = cut(clean(fact.right, 500, ascii_only=plain), room)
     text = f"{mark} {label} {left}  {right}"
     start = _LABEL + 3
     spans = [
