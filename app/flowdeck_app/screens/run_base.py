@@ -13,7 +13,6 @@ from flowdeck_app.views.run_header import estimate, figures, slowest
 from flowdeck_app.views.states import style_of
 from flowdeck_app.views.text import clean, width
 from flowdeck_app.views.times import between, moment
-from flowdeck_app.widgets.breadcrumb import Breadcrumb
 from flowdeck_app.widgets.chips import StateChips
 from flowdeck_app.widgets.progress import Progress, ProgressLine
 from flowdeck_app.widgets.strip_widget import Piece
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowdeck_app.live import StoreChanged
+    from flowdeck_app.widgets.breadcrumb import Breadcrumb
     from flowdeck_store.reader import Reader
     from flowdeck_store.records import FlowRunRecord, RunPoint
     from flowdeck_store.summaries import TaskGroup

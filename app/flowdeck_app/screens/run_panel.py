@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from flowdeck_app.views.run_panel import PanelRow
@@ -10,13 +9,14 @@ from flowdeck_app.widgets.line_view import LineView
 from flowdeck_app.widgets.source import MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from textual.content import Content
 
     from flowdeck_app.app import FlowdeckApp
     from flowdeck_app.views.look import Look
     from flowdeck_app.widgets.guard import Names
+    from flowdeck_app.widgets.line_data import Snapshot
 
 
 class PanelView(LineView[PanelRow]):
@@ -37,6 +37,7 @@ class PanelView(LineView[PanelRow]):
     ) -> None:
         super().__init__(empty=empty, **names)
         self.subject: Hashable = None
+        self._centre = False
 
     def fill(
         self, rows: Sequence[PanelRow], subject: Hashable = None, key: Hashable = None
@@ -54,7 +55,16 @@ class PanelView(LineView[PanelRow]):
             return
         self.subject = subject
         self.move_to(0)
+        self._centre = key is not None
         self.show(MemorySource(rows, key=lambda row: row.key, text=_text), key=key or _first(rows))
+
+    def _apply(self, snapshot: Snapshot[PanelRow]) -> None:
+        """Begin with the wanted row a third down, so that what leads to it is seen too."""
+        super()._apply(snapshot)
+        if self._centre and snapshot.count:
+            self._centre = False
+            top = min(self.cursor - self.body_height // 3, snapshot.count - self.body_height)
+            self._scroll(top)
 
     def lines(self, row: PanelRow, look: Look, width: int) -> Sequence[Content]:
         """Return the one line."""

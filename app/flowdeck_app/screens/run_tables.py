@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Unpack
 
-from textual.content import Content
-
 from flowdeck_app.glyphs import BUCKET_KINDS, SIGNS
 from flowdeck_app.text.times import size
 from flowdeck_app.views.columns import Cell, Column
@@ -20,6 +18,8 @@ from flowdeck_store.states import BUCKETS
 from flowdeck_store.summaries import TaskGroup
 
 if TYPE_CHECKING:
+    from textual.content import Content
+
     from flowdeck_app.views.look import Look
     from flowdeck_app.widgets.guard import Names
     from flowdeck_store.records import ResultRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from textual.content import Content, Span
+from textual.content import Content
 from textual.highlight import highlight
 
 from flowdeck_app.views.run_panel import PanelRow, content, heading, note
@@ -84,7 +84,8 @@ def source_rows(frame: Captured, look: Look) -> list[PanelRow]:
     here = frame.get("lineno")
     end = frame.get("end_lineno") or here
     digits = len(str(first + len(lines) - 1))
-    painted = _painted(lines, ascii_only=look.symbols.ascii)
+    indent = _indent(lines)
+    painted = _painted([line[indent:] for line in lines], ascii_only=look.symbols.ascii)
     marks = _columns(frame, lines, first)
     pointer = look.symbols.right if look.symbols.ascii else "❯"
     rows: list[PanelRow] = []
@@ -98,30 +99,29 @@ def source_rows(frame: Captured, look: Look) -> list[PanelRow]:
         rows.append(PanelRow(("line", number), margin + code, text))
         if number in marks:
             start, stop = marks[number]
-            blank = " " * (digits + 3 + width(clean(text[:start])))
+            blank = " " * (digits + 3 + width(clean(text[indent:start])))
             line = "^" * max(1, width(clean(text[start:stop])))
             rows.append(PanelRow(("mark", number), content(blank, (line, "bold $fd-failed")), ""))
     return rows
 
 
+def _indent(lines: Sequence[str]) -> int:
+    """Return the characters of indentation that all lines share."""
+    filled = [line for line in lines if line.strip()]
+    if any(line[:1] == "\t" for line in filled):
+        return 0
+    return min((len(line) - len(line.lstrip(" ")) for line in filled), default=0)
+
+
 def _painted(lines: Sequence[str], *, ascii_only: bool) -> list[Content]:
     """Return the lines with colours; as they are where highlighting does not keep them apart."""
     drawn = [clean(line, 400, newline=" ", ascii_only=ascii_only) for line in lines]
-    indent = min((len(line) - len(line.lstrip()) for line in drawn if line.strip()), default=0)
-    bare = [line[indent:] for line in drawn]
     # the highlighter drops blank lines at either end: what is between two sentinels stays
-    code = highlight("\n".join(["#", *bare, "#"]), language="python", tab_size=4)
-    parts = code.split("\n")[1 : len(bare) + 1]
-    if [part.plain for part in parts] != bare:
+    code = highlight("\n".join(["#", *drawn, "#"]), language="python", tab_size=4)
+    parts = code.split("\n")[1 : len(drawn) + 1]
+    if [part.plain for part in parts] != drawn:
         return [Content(line, strip_control_codes=False) for line in drawn]
-    return [
-        Content(
-            " " * indent + part.plain,
-            [Span(a + indent, b + indent, style) for a, b, style in part.spans],
-            strip_control_codes=False,
-        )
-        for part in parts
-    ]
+    return [Content(part.plain, part.spans, strip_control_codes=False) for part in parts]
 
 
 def _columns(frame: Captured, lines: Sequence[str], first: int) -> dict[int, tuple[int, int]]:
