@@ -49,12 +49,13 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         folder: where the app was started: flows are looked for from here.
         keymap: the user's keys, action id to key.
         theme_name: theme to begin with while none is remembered.
+        first_run: number of a run to open at once.
         remember: read and write the remembered state.
         watch: run the thread that watches the store.
     """
 
     TITLE = "flowdeck"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
         (0, "-narrow"),
@@ -79,6 +80,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         folder: Path | None = None,
         keymap: Mapping[str, object] | None = None,
         theme_name: str | None = None,
+        first_run: int | None = None,
         remember: bool = True,
         watch: bool = True,
     ) -> None:
@@ -95,6 +97,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         self.clock, self.zone = clock, zone
         self.state = UiState.load(home) if remember else UiState()
         self.times = _time_mode(self.state.get("times", default=""))
+        self._first_run = first_run
         self._keys = keys.resolve(keymap or {})
         self.access = StoreAccess(home)
         self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
@@ -143,6 +146,8 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         self.set_interval(_CLOCK, self._tick)
         first = self.state.get("mode", default="home")
         self.show_mode(first if first in self._modes else "home")
+        if self._first_run is not None:
+            self.call_after_refresh(self.open_run, self._first_run)
 
     async def on_unmount(self) -> None:
         """Stop the threads and write what is to be remembered."""
@@ -315,10 +320,9 @@ def run_app(
         folder=folder,
         keymap=settings.keys,
         theme_name=settings.theme,
+        first_run=open_run,
     )
     if not animation:
         app.animation_level = "none"
-    if open_run is not None:
-        app.call_later(app.open_run, open_run)
     app.run()
     return app.return_code or 0

@@ -220,18 +220,38 @@ class LogSource(IndexSource[LogRecord]):
         run_id: number of the flow run.
         no: only this task run's (0: the flow function's own); ``None``: all.
         query: filter text (``level:warning logger:x text``).
+        context: lines shown before and after each match.
     """
 
     stable = True
 
     def __init__(
-        self, access: StoreAccess, run_id: int, no: int | None = None, query: str = ""
+        self,
+        access: StoreAccess,
+        run_id: int,
+        no: int | None = None,
+        query: str = "",
+        *,
+        context: int = 0,
     ) -> None:
         super().__init__(access)
         self.run_id, self.no, self.query = run_id, no, query
+        self.context = context if query else 0
         self._generation = -1
+        self._hits: RowIndex = _NO_ROWS
+
+    def with_context(self, context: int) -> LogSource:
+        """Return the same lines with more or fewer around each match."""
+        return LogSource(self._access, self.run_id, self.no, self.query, context=max(0, context))
+
+    def is_match(self, row: LogRecord) -> bool:
+        """Say whether a line is here by itself, not as the context of another."""
+        return not self.context or self._hits.position(row.seq) is not None
 
     def _look(self, reader: Reader) -> RowIndex:
+        if self.context:
+            self._hits = reader.log_index(self.run_id, self.no, self.query)
+            return _around(reader.log_index(self.run_id, self.no), self._hits, self.context)
         ids = self._index.ids
         if isinstance(ids, array) and ids and self._generation == reader.generation:
             self._grow(reader, ids)
@@ -258,6 +278,19 @@ class LogSource(IndexSource[LogRecord]):
     def key(self, row: LogRecord) -> int:
         """Return the sequence number."""
         return row.seq
+
+
+def _around(every: RowIndex, hits: RowIndex, context: int) -> RowIndex:
+    """Return the hits and their neighbours, in order."""
+    found = array("q")
+    following = 0  # first place that is not taken yet
+    for key in hits.ids:
+        place = every.position(key)
+        if place is not None:
+            start, end = max(following, place - context), place + context + 1
+            found.extend(every.slice(start, end - start))
+            following = max(following, end)
+    return RowIndex(found, True)
 
 
 class TimelineSource(IndexSource[Bar]):

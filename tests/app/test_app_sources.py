@@ -147,6 +147,28 @@ async def test_a_log_grows_without_being_read_anew(
     assert await source.run(lambda: source.find("the last", 0, 1)) == 250
 
 
+async def test_a_filtered_log_can_show_the_lines_round_each_match(
+    store: StoreBuilder, access: StoreAccess
+) -> None:
+    run = store.run()
+    for n in range(50):
+        store.log(run, msg=f"line {n}", level=40 if n in {0, 20, 23, 49} else 20)
+        store.log(store.run("other") if n == 7 else run + 1, msg="noise")
+    source = LogSource(access, run, None, "level:error", context=2)
+    data = LineData(source)
+    data.take(await data.snapshot(TOP))
+    shown = [data.row(i) for i in range(data.count)]
+    expected = [0, 1, 2, 18, 19, 20, 21, 22, 23, 24, 25, 47, 48, 49]
+    assert [row.message for row in shown if row] == [f"line {n}" for n in expected]
+    assert [row.message for row in shown if row and source.is_match(row)] == [
+        "line 0", "line 20", "line 23", "line 49"
+    ]  # fmt: skip
+    plain = source.with_context(-3)
+    assert plain.context == 0
+    await plain.run(plain.renew)
+    assert plain.count() == 4
+
+
 async def test_timeline_groups_and_workers_are_bars(
     store: StoreBuilder, access: StoreAccess
 ) -> None:

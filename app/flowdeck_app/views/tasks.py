@@ -8,7 +8,7 @@ from flowdeck_app.glyphs import ACTIVE, Kind, kind_of
 from flowdeck_app.views.columns import Cell, Column
 from flowdeck_app.views.states import glyph_cell, word_cell
 from flowdeck_app.views.text import clean
-from flowdeck_app.views.times import TimeMode, between, calendar, duration, moment
+from flowdeck_app.views.times import TimeMode, between, clock, duration
 from flowdeck_store.states import is_final
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def _start(row: TaskRow, look: Look) -> Cell:
     started = row.record.started_us
     if started is None:
         return look.symbols.dash, "$fd-faint"
-    if look.times is TimeMode.RELATIVE:
-        return calendar(started, look.now_us, look.zone), "$fd-muted"
-    return moment(started, look.now_us, look.times, look.zone), "$fd-muted"
+    if look.times is TimeMode.OFF:
+        return "", "$fd-muted"
+    return clock(started, look.zone), "$fd-muted"
 
 
 def _time(row: TaskRow, look: Look) -> Cell:

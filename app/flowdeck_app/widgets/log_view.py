@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
+from textual.content import Content
+
 from flowdeck_app.actions import bindings
 from flowdeck_app.views.logs import log_lines
 from flowdeck_app.widgets.line_messages import Changed
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.binding import BindingType
-    from textual.content import Content
 
     from flowdeck_app.views.look import Look
     from flowdeck_app.widgets.guard import Names
@@ -35,7 +36,9 @@ class LogView(LineView[LogRecord]):
     DEFAULT_CSS = """
     LogView { height: 1fr; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("view.follow", "view.wrap", "view.times")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("view.follow", "view.wrap", "view.times", "view.more", "view.less")
+    ]
 
     def __init__(
         self,
@@ -50,8 +53,8 @@ class LogView(LineView[LogRecord]):
         self.task_cells = 0
 
     def lines(self, row: LogRecord, look: Look, width: int) -> Sequence[Content]:
-        """Return time, level, task and message."""
-        return log_lines(
+        """Return time, level, task and message; context of matches is faint."""
+        lines = log_lines(
             row,
             look,
             width,
@@ -60,6 +63,10 @@ class LogView(LineView[LogRecord]):
             task=self.task_names.get(row.task_no, ""),
             task_cells=self.task_cells,
         )
+        is_match = getattr(self.source, "is_match", None)
+        if is_match is None or is_match(row):
+            return lines
+        return [Content.styled(line.plain, "$fd-faint") for line in lines]
 
     def text_of(self, row: LogRecord) -> str:
         """Return the whole message, uncut."""
@@ -81,6 +88,25 @@ class LogView(LineView[LogRecord]):
     def action_view_wrap(self) -> None:
         """Wrap or cut."""
         self.set_wrap(not self.wrapped)
+
+    def _more_context(self, lines: int) -> None:
+        with_context = getattr(self.source, "with_context", None)
+        if with_context is not None:
+            self.show(with_context(getattr(self.source, "context", 0) + lines))
+
+    def action_view_more(self) -> None:
+        """Show more lines round each match."""
+        self._more_context(2)
+
+    def action_view_less(self) -> None:
+        """Show fewer lines round each match."""
+        self._more_context(-2)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Context is for filtered logs only."""
+        if action in {"view_more", "view_less"} and not getattr(self.source, "query", ""):
+            return False
+        return super().check_action(action, parameters)
 
     def action_view_times(self) -> None:
         """Change how times are shown, everywhere."""

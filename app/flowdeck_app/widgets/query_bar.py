@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from flowdeck_app.views.text import clean
+from flowdeck_app.views.text import clean, width
 from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
 from flowdeck_store import query
 from flowdeck_store.errors import QueryError
@@ -90,18 +90,22 @@ class QueryNote(StripWidget):
     """What stands at the right: matches, or what is wrong."""
 
     DEFAULT_CSS = """
-    QueryNote { width: 44; background: $panel; }
+    QueryNote { width: 0; max-width: 60%; background: $panel; }
     """
     text: reactive[str] = reactive("")
     wrong: reactive[bool] = reactive(False)
+
+    def watch_text(self, text: str) -> None:
+        """Take the room that the text needs."""
+        self.styles.width = width(clean(text, 300)) + 2 if text else 0
 
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return the one line, at the right edge."""
         style = "$fd-failed" if self.wrong else "$fd-muted"
         text = clean(self.text, 300)
-        if len(text) >= cells:
+        if width(text) >= cells:
             return [[Piece(text, style)]]
-        return [spread([], [Piece(text, style)], cells, look.symbols.ellipsis)]
+        return [spread([], [Piece(f"{text} ", style)], cells, look.symbols.ellipsis)]
 
 
 class QueryBar(Horizontal):
