@@ -33,6 +33,12 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[App[Any], str], None]:
 
 
 @pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app without its screens: only what a test puts on it."""
+    monkeypatch.setattr("flowdeck_app.app.screen_exists", lambda name: False)
+
+
+@pytest.fixture
 def app_for(home: Path) -> Callable[..., FlowdeckApp]:
     """Make an app with a fixed clock that neither remembers nor watches, unless told to."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flowdeck_app.app import FlowdeckApp
 
 LOOK = Look(NOW)
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 def group(name: str, **counts: int) -> TaskGroup:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowdeck_app.views.look import Look
     from flowdeck_store.records import LogRecord
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("bare")]
 AppFor = Callable[..., FlowdeckApp]
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T0 = NOW - 72 * SECOND
 LOOK = Look(NOW, zone=ZONE)
 SCALE = Scale(T0, SECOND)  # one cell a second
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 def seg(start: float, end: float | None, kind: str = "run", attempt: int = 1) -> Segment:

@@ -36,6 +36,7 @@ from flowdeck_store.summaries import HistogramBucket, Segment, TaskGraph, TaskGr
 AppFor = Callable[..., FlowdeckApp]
 LOOK = Look(NOW)
 COUNTS = st.lists(st.integers(0, 5000), min_size=9, max_size=9)
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 class Listening(Bench):
