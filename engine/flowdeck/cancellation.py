@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import FlowCancelled, TerminationSignal
-from flowdeck.transitions import TimeUp
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -124,11 +123,14 @@ def wake_main_thread() -> None:
 # -- signals ------------------------------------------------------------------------------------------
 
 
+def innermost_interruptible() -> FlowRun | None:
+    """Return the innermost flow run that the main thread executes."""
+    return _signals.open[-1].run if _signals.open else None
+
+
 def _stop_in_main_thread(exc: type[BaseException] | BaseException) -> None:
-    if not _signals.open:
-        return
-    run = _signals.open[-1].run
-    if run.stop_on_loop():
+    run = innermost_interruptible()
+    if run is None or run.stop_on_loop():
         return  # an async body: its loop cancels it
     raise exc
 
@@ -218,43 +220,3 @@ def _hand_on(signum: int, before: _Handler) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os.kill(os.getpid(), signum)
-
-
-# -- time limits of flow functions ----------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def alarm(run: FlowRun, seconds: float | None) -> Iterator[None]:
-    """Raise :class:`TimeUp` in the main thread after ``seconds``; an outer alarm (a parent flow's,
-    or the application's own) goes on and fires when it would have."""
-    usable = (
-        seconds is not None
-        and threading.current_thread() is threading.main_thread()
-        and hasattr(signal, "setitimer")
-    )
-    if not usable:
-        yield
-        return
-    assert seconds is not None
-    import time
-
-    def up(signum: int, frame: FrameType | None) -> None:
-        raise TimeUp(run)
-
-    before = signal.signal(signal.SIGALRM, up)
-    started = time.monotonic()
-    outer, interval = signal.getitimer(signal.ITIMER_REAL)
-    mine = seconds if not outer or seconds <= outer else None
-    if mine is not None:
-        signal.setitimer(signal.ITIMER_REAL, mine)
-    else:
-        signal.signal(signal.SIGALRM, before)  # the outer one comes first anyway
-    try:
-        yield
-    finally:
-        if mine is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-            if outer:
-                left = max(outer - (time.monotonic() - started), 1e-3)
-                signal.setitimer(signal.ITIMER_REAL, left, interval)

@@ -107,21 +107,24 @@ def _create(
     if bad is not None:
         raise UpstreamTaskError(f"Upstream task run '{bad}' did not reach a 'COMPLETED' state.")
     if parent is None:
+        if inputs.needs_look(parameters):
+            parameters = {n: inputs.replace(v, _value) for n, v in parameters.items()}
         return _root(flow, parameters)
     parent.check_open()
     definition = f"flow {flow.key}"
+    index = parent.submissions.next_index(definition)
     raw = parameters
-    if parent._memory is not None:
-        found = parent.remembered(definition, len(parent.children), raw)
-        if found is not None:
-            parent.children.append(found)
-            return found.state  # type: ignore[no-any-return]
+    found = parent.remembered(definition, index, raw)
+    if found is not None:
+        parent.children.append(found)
+        line(parent, INFO, f"Reused subflow run {found.name!r}: it completed in an earlier attempt")
+        return found.state  # type: ignore[no-any-return]
     edges = _edges(parameters, upstreams, waited, parent.info.uid)
-    if upstreams:
+    if inputs.needs_look(parameters):
         parameters = {n: inputs.replace(v, _value) for n, v in parameters.items()}
-    no, stand_name = parent.submissions.stand_in(flow.name, definition, edges)
+    no, stand_name = parent.submissions.stand_in(flow.name, definition, index, edges)
     run = _subflow(flow, parameters, parent, Stand(parent, no, stand_name))
-    parent.remember(definition, len(parent.children), raw, run)
+    parent.remember(definition, index, raw, run)
     parent.children.append(run)
     line(parent, INFO, f"Created subflow run {run.name!r} for flow {flow.name!r}")
     blocked = _first_bad(waited)

@@ -8,15 +8,30 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import cancellation, capture, context, waiting
-from flowdeck.exceptions import FlowCancelled, TerminationSignal
-from flowdeck.flow_run import FlowRun, WaitForTasks, lifecycle
-from flowdeck.logging import DEBUG, ERROR, INFO, console, engine_line, line
-from flowdeck.states import Crashed, State
-from flowdeck.steps import Call, CallHook, Outcome, Sleep, run_hook, run_hook_async
-from flowdeck.transitions import TimeUp, crash_message
+from flowdeck.exceptions import FlowCancelled
+from flowdeck.flow_life import StartRunner, WaitForTasks, crash, lifecycle
+from flowdeck.interrupts import executing
+from flowdeck.logging import INFO, console, line
+from flowdeck.steps import (
+    Call,
+    Outcome,
+    Sleep,
+    WaitForRuns,
+    finished,
+    run_hook,
+    run_hook_async,
+)
+from flowdeck.time_limits import limited
+from flowdeck.transitions import TimeUp, is_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from flowdeck.flow_run import FlowRun
+    from flowdeck.states import State
+
+#: Seconds between two looks whether a run that sleeps before a retry was cancelled.
+_CANCEL_POLL = 0.2
 
 
 def run_sync(run: FlowRun) -> State[Any]:
@@ -27,18 +42,24 @@ def run_sync(run: FlowRun) -> State[Any]:
     """
     with _entered(run), cancellation.sigterm_stops(run):
         try:
-            with _runner(run):
-                generator = lifecycle(run)
-                outcome: Outcome | None = None
-                while True:
-                    try:
-                        step = generator.send(outcome)
-                    except StopIteration as end:
-                        return end.value  # type: ignore[no-any-return]
-                    outcome = _carry_out(run, step)
+            try:
+                return _drive(run, lifecycle(run))
+            finally:
+                run.runner.stop()
         except BaseException as error:
-            _crash(run, error)
+            if not run.state.is_final():
+                _drive(run, crash(run, error))
             raise
+
+
+def _drive(run: FlowRun, generator: Any) -> State[Any]:
+    outcome: Outcome | None = None
+    while True:
+        try:
+            step = generator.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        outcome = _carry_out(run, step)
 
 
 def _carry_out(run: FlowRun, step: Any) -> Outcome | None:
@@ -47,52 +68,52 @@ def _carry_out(run: FlowRun, step: Any) -> Outcome | None:
         return _call(run, step)
     if kind is WaitForTasks:
         return _wait(run)
-    if kind is Sleep:
+    if kind is StartRunner:
+        _start_runner(run)
+    elif kind is WaitForRuns:
+        waiting.wait(step.runs)
+    elif kind is Sleep:
         deadline = time.monotonic() + step.seconds
         with contextlib.suppress(FlowCancelled), cancellation.Interruptible(run):
             while not run.cancel_requested and (left := deadline - time.monotonic()) > 0:
-                time.sleep(min(left, 0.2))
-        return None
-    return run_hook(step)
+                time.sleep(min(left, _CANCEL_POLL))
+    else:
+        return run_hook(step)
+    return None
 
 
 def _call(run: FlowRun, step: Call) -> Outcome:
     run.body_thread = threading.get_ident()
     try:
-        with cancellation.alarm(run, step.timeout), cancellation.Interruptible(run):
-            deadline = _Deadline(run, step.timeout)
-            with deadline:
-                return Outcome(step.fn(*step.args, **step.kwargs))
+        with (
+            _interruptible(run),
+            limited(run, step.timeout),
+        ):
+            if run.cancel_requested:  # before anybody could see that there is something to stop
+                raise FlowCancelled
+            value = finished(step.fn(*step.args, **step.kwargs))
     except BaseException as error:
-        if run.timed_out and isinstance(error, (TimeoutError, TimeUp)):
-            return Outcome(None, TimeUp(run))
-        if isinstance(error, TimeUp) and error.run is run:
-            run.timed_out = True
-        return Outcome(None, error)
+        return Outcome(None, _translated(run, error))
+    else:
+        return Outcome(None, TimeUp(run)) if run.timed_out else Outcome(value)
     finally:
         run.body_thread = None
 
 
-class _Deadline:
-    """Off the main thread nothing can interrupt the function: from its time on, no task starts."""
+def _interruptible(run: FlowRun) -> Any:
+    """Mark the block that a request to cancel, a signal or a time limit may interrupt."""
+    if threading.current_thread() is threading.main_thread():
+        return cancellation.Interruptible(run)
+    return executing(run, FlowCancelled)
 
-    def __init__(self, run: FlowRun, seconds: float | None) -> None:
-        self._timer: threading.Timer | None = None
-        if seconds is not None and threading.current_thread() is not threading.main_thread():
-            self._timer = threading.Timer(seconds, self._up, [run])
-            self._timer.daemon = True
 
-    @staticmethod
-    def _up(run: FlowRun) -> None:
-        run.timed_out = True
-
-    def __enter__(self) -> None:
-        if self._timer is not None:
-            self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+def _translated(run: FlowRun, error: BaseException) -> BaseException:
+    """Return what an exception that came out of the flow's function means."""
+    if run.timed_out and (isinstance(error, TimeoutError) or is_cancellation(error)):
+        return TimeUp(run)
+    if isinstance(error, FlowCancelled):
+        return run.why_stopped()
+    return error
 
 
 def _wait(run: FlowRun) -> Outcome:
@@ -115,43 +136,54 @@ async def run_async(run: FlowRun) -> State[Any]:
     Raises:
         BaseException: what crashed the run.
     """
+    import anyio
     import anyio.to_thread
 
     with _entered(run), cancellation.sigterm_stops(run), cancellation.Interruptible(run):
         try:
-            # Starting a cluster takes seconds: not on the user's loop.
-            await anyio.to_thread.run_sync(_start_runner, run)
             try:
-                generator = lifecycle(run)
-                outcome: Outcome | None = None
-                while True:
-                    try:
-                        step = generator.send(outcome)
-                    except StopIteration as end:
-                        return end.value  # type: ignore[no-any-return]
-                    outcome = await _carry_out_async(run, step)
+                return await _drive_async(run, lifecycle(run))
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(run.runner.stop)
         except BaseException as error:
-            _crash(run, error)
+            if not run.state.is_final():
+                with anyio.CancelScope(shield=True):
+                    await _drive_async(run, crash(run, error))
             raise
+
+
+async def _drive_async(run: FlowRun, generator: Any) -> State[Any]:
+    outcome: Outcome | None = None
+    while True:
+        try:
+            step = generator.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        outcome = await _carry_out_async(run, step)
 
 
 async def _carry_out_async(run: FlowRun, step: Any) -> Outcome | None:
     import anyio
+    import anyio.to_thread
 
     kind = type(step)
     if kind is Call:
         return await _call_async(run, step)
     if kind is WaitForTasks:
-        return await _wait_async(run)
-    if kind is Sleep:
+        return await _wait_async(run, step.stopping)
+    if kind is StartRunner:
+        # Starting a cluster takes seconds: not on the user's loop.
+        await anyio.to_thread.run_sync(_start_runner, run)
+    elif kind is WaitForRuns:
+        await waiting.wait_async(step.runs)
+    elif kind is Sleep:
         deadline = time.monotonic() + step.seconds
         while not run.cancel_requested and (left := deadline - time.monotonic()) > 0:
-            await anyio.sleep(min(left, 0.2))
-        return None
-    return await run_hook_async(step)
+            await anyio.sleep(min(left, _CANCEL_POLL))  # noqa: ASYNC110 - cancelled by threads
+    else:
+        return await run_hook_async(step)
+    return None
 
 
 async def _call_async(run: FlowRun, step: Call) -> Outcome:
@@ -167,28 +199,30 @@ async def _call_async(run: FlowRun, step: Call) -> Outcome:
 
         run.stop_body = stop
         try:
-            with anyio.move_on_after(step.timeout) as clock:
-                return Outcome(await step.fn(*step.args, **step.kwargs))
+            with limited(run, step.timeout):
+                if run.cancel_requested:
+                    raise FlowCancelled
+                value = finished(await step.fn(*step.args, **step.kwargs))
         except BaseException as error:
-            if asked.cancel_called and run.cancel_requested:
-                return Outcome(None, FlowCancelled())
-            return Outcome(None, error)
+            if asked.cancel_called:
+                return Outcome(None, run.why_stopped())
+            return Outcome(None, _translated(run, error))
+        else:
+            return Outcome(None, TimeUp(run)) if run.timed_out else Outcome(value)
         finally:
             run.stop_body = None
-        if clock.cancelled_caught:
-            run.timed_out = True
-            return Outcome(None, TimeUp(run))
-    if run.terminated_by is not None:
-        return Outcome(None, TerminationSignal(run.terminated_by))
-    return Outcome(None, FlowCancelled())
+    return Outcome(None, run.why_stopped())  # the scope was cancelled on its way out
 
 
-async def _wait_async(run: FlowRun) -> Outcome:
+async def _wait_async(run: FlowRun, stopping: bool) -> Outcome:
+    import anyio
+
     try:
-        while run.submissions.open:
-            if run.terminated_by is not None:
-                return Outcome(None, TerminationSignal(run.terminated_by))
-            await waiting.wait_async(list(run.submissions.open), 1.0)
+        with anyio.CancelScope(shield=stopping):
+            while run.submissions.open:
+                if run.terminated_by is not None and not stopping:
+                    return Outcome(None, run.why_stopped())
+                await waiting.wait_async(list(run.submissions.open), 1.0)
     except BaseException as error:
         return Outcome(None, error)
     return Outcome(None)
@@ -212,39 +246,12 @@ def _entered(run: FlowRun) -> Iterator[None]:
         context._tags.reset(tags_token)
         context.current_task_run.reset(task_token)
         context.current_flow_run.reset(flow_token)
-        run.recorder.flush(5.0)
-        console.flush()
-
-
-@contextlib.contextmanager
-def _runner(run: FlowRun) -> Iterator[None]:
-    _start_runner(run)
-    try:
-        yield
-    finally:
-        run.runner.stop()
+        if run.parent is None:
+            run.recorder.flush(5.0)
+            console.flush()
 
 
 def _start_runner(run: FlowRun) -> None:
     if run.parent is None:
         line(run, INFO, run.runner.announcement)
     run.runner.start(run)
-
-
-def _crash(run: FlowRun, error: BaseException) -> None:
-    """Something outside of the function's call ended the run: record it, whatever it is."""
-    from flowdeck.failures import capture as capture_failure
-    from flowdeck.flow_run import _record_failure
-    from flowdeck.runs import Stop
-
-    if run.state.is_final():
-        return
-    run.stop_tasks(Stop.CRASH)
-    run.give_up_tasks()
-    state: State[Any] = Crashed(message=crash_message(error), data=error)
-    _record_failure(run, state, error)
-    run.enter(state)
-    line(run, ERROR, f"Crash detected! {state.message}")
-    for hook in run.flow.on_crashed:
-        run_hook(CallHook(hook, {"flow": run.flow, "flow_run": run.info, "state": state}))
-    engine_line(run, DEBUG, "Crash details:\n" + capture_failure(error).text)

@@ -1,51 +1,31 @@
-"""One flow run from the call to its final state.
+"""One flow run: what it knows, its task runs and subflow runs, and how it is stopped.
 
-:func:`lifecycle` decides, as a generator; :mod:`flowdeck.flow_drive` carries out what takes time,
-on a thread or on a loop. The user's function runs on the thread (or loop) that called the flow.
+:mod:`flowdeck.flow_life` decides what happens to it, :mod:`flowdeck.flow_drive` carries that out.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import cancellation, hooks
-from flowdeck.exceptions import FlowCancelled, ParameterTypeError, UnserialisableResult
-from flowdeck.final_state import from_return_value
-from flowdeck.logging import ERROR, INFO, WARNING, engine_line, exception_text, line
+from flowdeck import cancellation, context
+from flowdeck.exceptions import FlowCancelled, TerminationSignal
+from flowdeck.logging import INFO, line
 from flowdeck.reuse import Memory
 from flowdeck.runs import FlowRunInfo, Stop, TaskRun
-from flowdeck.states import (
-    AwaitingRetry,
-    Cancelled,
-    Cancelling,
-    Crashed,
-    Failed,
-    Pending,
-    Retrying,
-    Running,
-    State,
-)
-from flowdeck.steps import Call, Outcome, Sleep, Step
+from flowdeck.states import Cancelling, Crashed, Pending, State
 from flowdeck.stopping import end_stopped, give_up, stop_runs
 from flowdeck.submission import Submissions
-from flowdeck.transitions import TimeUp, crash_message, state_of_exception, timed_out
+from flowdeck.transitions import TimeUp
 from flowdeck_store import events
-from flowdeck_store.events import now_us
-from flowdeck_store.states import StateType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from flowdeck.flows import Flow
     from flowdeck.recording import Recorder
     from flowdeck.task_runners.base import BaseTaskRunner
-
-
-class WaitForTasks:
-    """Step: wait until all task runs have ended."""
 
 
 class Stand:
@@ -103,8 +83,14 @@ class FlowRun:
         self._cancel_lock = threading.Lock()
         self._stopping = False
         self._memory = Memory() if flow.retries else None
+        #: The task run in whose function the flow was called, if it was in one.
+        self.called_in: TaskRun | None = None if parent is None else context.current_task_run.get()
+        #: The thread that drives the run.
+        self.thread = threading.get_ident()
         #: How to stop the body while it executes on a loop; called from any thread.
         self.stop_body: Callable[[], None] | None = None
+        #: How to interrupt the body while it executes on a thread other than the main one.
+        self.interrupt: Callable[[], None] | None = None
         self.body_thread: int | None = None
 
     @property
@@ -117,18 +103,24 @@ class FlowRun:
         return f"Flow run {self.info.name!r}"
 
     @property
+    def run_count(self) -> int:
+        return self.info.run_count
+
+    @property
     def log_prints(self) -> bool:
         return self.info.log_prints
 
     # -- states -----------------------------------------------------------------------------------
 
-    def enter(self, state: State[Any]) -> None:
+    def enter(self, state: State[Any], data: str | None = None) -> None:
         """Make ``state`` the run's state and record it, here and on the stand-in."""
         before, self.state = self.state, state
+        if state._info is None:
+            state.belong(self.info, 0)
         self.recorder.emit(
             events.state(
                 self.info.uid, 0, 0, state.code, state.us, state.stored_name, state.message,
-                self.info.run_count, None, None,
+                self.info.run_count, None, data,
             )
         )  # fmt: skip
         if self.stand is not None:
@@ -146,12 +138,33 @@ class FlowRun:
 
         Raises:
             TimeoutError: its time was up.
+            TimeUp: that of a flow run that called it was up.
             FlowCancelled: it was cancelled.
         """
-        if self.timed_out:
-            raise TimeoutError("Flow run timed out")
         if self.cancel_requested:
             raise FlowCancelled
+        if self.timed_out:
+            raise TimeoutError("Flow run timed out")
+        if self.parent is not None:
+            late = self.overdue()
+            if late is not None:
+                raise TimeUp(late)
+
+    def overdue(self) -> FlowRun | None:
+        """Return the flow run whose time is up: this one or one that called it."""
+        run: FlowRun | None = self
+        while run is not None and not run.timed_out:
+            run = run.parent
+        return run
+
+    def why_stopped(self) -> BaseException:
+        """Return what to raise out of the flow's function when it was made to stop."""
+        if self.cancel_requested:
+            return FlowCancelled()
+        if self.terminated_by is not None:
+            return TerminationSignal(self.terminated_by)
+        late = self.overdue()
+        return FlowCancelled() if late is None else TimeUp(late)
 
     def ended(self, run: TaskRun) -> None:
         """A task run of this flow run has ended (called by runners, from any thread)."""
@@ -169,7 +182,7 @@ class FlowRun:
     def child_states(self) -> list[State[Any]]:
         """Return the states that decide when the function returns ``None``."""
         tasks = [run.state for run in self.submissions.counted]
-        return tasks + [child.state for child in self.children]
+        return tasks + [child.state for child in self.children if child.called_in is None]
 
     def next_attempt(self) -> None:
         """Get ready to call the function again."""
@@ -191,9 +204,13 @@ class FlowRun:
         self.cancel_requested = True
         self.enter(Cancelling())
         line(self, INFO, "Cancelling: queued tasks are dropped, running ones are asked to stop")
-        for child in self.children:
+        for child in self.live_children():
             child.request_cancel()
         self.stop_tasks(Stop.CANCEL)
+
+    def live_children(self) -> list[FlowRun]:
+        """Return the subflow runs that have not ended."""
+        return [child for child in list(self.children) if not child.state.is_final()]
 
     def stop_tasks(self, why: Stop) -> None:
         """Drop what is queued, ask what executes to stop."""
@@ -203,18 +220,20 @@ class FlowRun:
             end_stopped(run, "before it started")
 
     def interrupt_body(self) -> None:
-        """Stop the flow's function (or the wait it is in), from any thread."""
-        innermost = self
-        while innermost.children and not innermost.children[-1].state.is_final():
-            innermost = innermost.children[-1]
-        if innermost.stop_body is not None:
-            innermost.stop_body()
-        elif innermost.body_thread == threading.main_thread().ident:
+        """Stop the flow's function (or the wait it is in) and those of its subflows, from any
+        thread."""
+        covered = False  # by a subflow that executes on top of it, on the same thread
+        for child in self.live_children():
+            child.interrupt_body()
+            covered = covered or child.thread == self.thread
+        if self.stop_body is not None:
+            self.stop_body()
+        elif covered:
+            return
+        elif self.body_thread == threading.main_thread().ident:
             cancellation.wake_main_thread()
-        elif innermost.body_thread is not None:
-            from flowdeck.deadlines import interrupt_thread
-
-            interrupt_thread(innermost.body_thread, FlowCancelled)
+        elif self.interrupt is not None:
+            self.interrupt()
 
     def stop_on_loop(self) -> bool:
         """For a signal handler: stop an async body; ``False`` if the body is not on a loop."""
@@ -225,11 +244,14 @@ class FlowRun:
         return True
 
     def cancel_task(self, no: int) -> None:
-        """Cancel one task run of this flow run."""
+        """Cancel one task run of this flow run, or the subflow run that it stands for."""
         for run in list(self.submissions.open):
             if run.no == no:
                 stop_runs([run], Stop.CANCEL)
                 return
+        for child in self.live_children():
+            if child.stand is not None and child.stand.no == no:
+                cancellation.cancel(child)
 
     def give_up_tasks(self) -> None:
         """End, from outside, task runs that did not stop in time."""
@@ -241,207 +263,3 @@ class FlowRun:
             run.enter(Crashed(message=message))
         self.enter(Crashed(message=message))
         self.recorder.flush(2.0)
-
-
-# -- the life of a flow run ---------------------------------------------------------------------------
-
-
-def lifecycle(run: FlowRun) -> Generator[Step | WaitForTasks, Any, State[Any]]:
-    """Take a created flow run to its final state, which is returned."""
-    flow = run.flow
-    problem = _prepare(run)
-    if problem is not None:
-        return (yield from _conclude(run, *problem))
-    while True:
-        first = run.info.run_count == 1
-        run.enter(Running() if first else Retrying())
-        if first:
-            run.info.started_us = run.state.us
-            subject = {"flow": flow, "flow_run": run.info}
-            yield from hooks.call_all(run, flow.on_running, run.state, subject)
-        args, kwargs = flow.call_args(run.parameters)
-        outcome: Outcome = yield Call(flow.fn, args, kwargs, flow.timeout_seconds)
-        state, error = yield from _settle(run, outcome)
-        retry = (
-            state.type is StateType.FAILED
-            and run.info.run_count <= flow.retries
-            and not run.cancel_requested
-        )
-        if not retry:
-            return (yield from _conclude(run, state, error))
-        _record_failure(run, state, error)
-        run.enter(AwaitingRetry(message=state.message))
-        line(
-            run,
-            INFO,
-            "Received non-final state 'AwaitingRetry' when proposing final state "
-            f"{state.name!r} and will attempt to run again...",
-        )
-        yield Sleep(flow.retry_delay_seconds)
-        if run.cancel_requested:
-            return (yield from _conclude(run, Cancelled(message="Cancelled between attempts.")))
-        run.next_attempt()
-
-
-def _prepare(run: FlowRun) -> tuple[State[Any], BaseException | None] | None:
-    """Validate parameters and compute the run's name; return how the run ends if that fails."""
-    flow = run.flow
-    if flow.should_validate_parameters:
-        try:
-            from flowdeck.parameters import validate
-
-            run.parameters = run.info.parameters = validate(flow.fn, run.parameters)
-        except ParameterTypeError as error:
-            message = (
-                f"Validation of flow parameters failed with error: ParameterTypeError: {error}"
-            )
-            line(run, ERROR, message)
-            engine_line(
-                run,
-                INFO,
-                f"Flow run {run.name!r} received invalid parameters and is marked as failed.",
-            )
-            return Failed(message=message, data=error), error
-    if flow.flow_run_name is not None and not run.name_was_requested:
-        try:
-            run.rename(_computed_name(flow.flow_run_name, run.parameters))
-        except Exception as error:
-            return state_of_exception(error, "Flow"), error
-    return None
-
-
-def _computed_name(template: str | Callable[[], str], parameters: dict[str, Any]) -> str:
-    if isinstance(template, str):
-        return template.format(**parameters)
-    name = template()
-    if not isinstance(name, str):
-        raise TypeError(
-            f"Callable {template!r} for 'flow_run_name' returned type {type(name).__name__} but a "
-            "string is required."
-        )
-    return name
-
-
-def _settle(
-    run: FlowRun, outcome: Outcome
-) -> Generator[Step | WaitForTasks, Any, tuple[State[Any], BaseException | None]]:
-    """Wait for the task runs, and decide the state of this attempt."""
-    from flowdeck.futures import resolve_futures_to_states
-
-    error = outcome.error
-    if _is_crash(run, error):
-        run.stop_tasks(Stop.CRASH)
-    waited: Outcome = yield WaitForTasks()
-    if waited.error is not None:
-        error = waited.error
-        if _is_crash(run, error):
-            run.stop_tasks(Stop.CRASH)
-        waited = yield WaitForTasks()
-        if waited.error is not None:  # interrupted again: somebody is in a hurry
-            run.give_up_tasks()
-    if run.cancel_requested or isinstance(error, FlowCancelled):
-        run.request_cancel()
-        yield WaitForTasks()
-        return Cancelled(message="Cancelled on request."), None
-    if error is None:
-        try:
-            value = outcome.value
-            if inspect.isgenerator(value):
-                value = list(value)
-            state = from_return_value(resolve_futures_to_states(value), run.child_states())
-        except Exception as problem:  # a generator of the user's that raises
-            error = problem
-        else:
-            return _with_task_crash(run, state)
-    if isinstance(error, TimeUp) and error.run is run:
-        assert run.flow.timeout_seconds is not None
-        return timed_out("Flow", run.flow.timeout_seconds), None
-    if isinstance(error, Exception):
-        from flowdeck.failures import capture
-
-        exception_text(run, capture(error).text)
-    else:
-        line(run, ERROR, f"Crash detected! {crash_message(error)}")
-    return state_of_exception(error, "Flow"), error
-
-
-def _is_crash(run: FlowRun, error: BaseException | None) -> bool:
-    """Say whether what ended the function also ends its tasks: not an ordinary exception, not its
-    own time limit, not a request to cancel."""
-    if error is None or isinstance(error, (Exception, FlowCancelled)) or run.cancel_requested:
-        return False
-    return not (isinstance(error, TimeUp) and error.run is run)
-
-
-def _with_task_crash(run: FlowRun, state: State[Any]) -> tuple[State[Any], BaseException | None]:
-    """An interrupt or exit that hit a task ends the flow run too."""
-    for task_run in run.submissions.counted:
-        data = task_run.state.data
-        if task_run.state.is_crashed() and isinstance(data, (KeyboardInterrupt, SystemExit)):
-            return Crashed(message=crash_message(data), data=data), data
-    return state, None
-
-
-_HOOKS: dict[StateType, str] = {
-    StateType.COMPLETED: "on_completion",
-    StateType.FAILED: "on_failure",
-    StateType.CRASHED: "on_crashed",
-    StateType.CANCELLED: "on_cancellation",
-}
-
-
-def _conclude(
-    run: FlowRun, state: State[Any], error: BaseException | None = None
-) -> Generator[Step | WaitForTasks, Any, State[Any]]:
-    """Record the final state and call the hooks for it."""
-    _record_failure(run, state, error)
-    if state.type is StateType.COMPLETED:
-        _record_result(run, state)
-    # A new object: a state that the function returned belongs to whoever made it.
-    final: State[Any] = State(state.type, state.name, state.message, state.data, state._details)
-    final.belong(run.info, 0)
-    run.enter(final)
-    called = getattr(run.flow, _HOOKS.get(final.type, ""), None)
-    if called:
-        subject = {"flow": run.flow, "flow_run": run.info}
-        yield from hooks.call_all(run, called, final, subject)
-    level = INFO if final.type is StateType.COMPLETED else ERROR
-    line(run, level, f"Finished in state {final}")
-    return final
-
-
-def _record_failure(run: FlowRun, state: State[Any], error: BaseException | None) -> None:
-    if error is None and isinstance(state.data, TimeoutError):
-        error = state.data
-    if error is None:
-        return
-    from flowdeck.failures import capture
-
-    found = capture(error)
-    run.recorder.emit(
-        events.failure(
-            run.info.uid, 0, now_us(), run.info.run_count, found.exc_type, found.exc_msg,
-            found.structure, found.variables,
-        )
-    )  # fmt: skip
-
-
-def _record_result(run: FlowRun, state: State[Any]) -> None:
-    value = state.data
-    if value is None or _is_child_list(value):
-        return
-    from flowdeck.previews import preview, type_name
-
-    location, size = None, None
-    if run.info.persist_result:
-        try:
-            location, size = run.recorder.results.write(value, run.info.result_serializer)
-        except (UnserialisableResult, OSError) as error:
-            line(run, WARNING, f"The result is kept in memory only: {error}")
-    run.recorder.emit(
-        events.result(run.info.uid, 0, now_us(), type_name(value), size, preview(value), location)
-    )
-
-
-def _is_child_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], State)

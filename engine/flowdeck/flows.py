@@ -143,17 +143,16 @@ class Flow(Generic[P, R]):
             raise ValueError("Only flows run as subflows can wait for dependencies.")
         from flowdeck import flow_call
 
+        call = (self, parameters, parent, wait_for, return_state)
+        from_async = parent is not None and _in_async_caller(parent)
         if not self.isasync:
-            if parent is not None and parent.flow.isasync and context.running_loop() is not None:
-                return _in_thread(
-                    flow_call.call_sync, self, parameters, parent, wait_for, return_state
-                )
-            return flow_call.call_sync(self, parameters, parent, wait_for, return_state)
-        if parent is not None and not _in_async_caller(parent):
+            # Sync code in an async flow or task must not see that one's running loop.
+            return (_in_thread if from_async else _here)(flow_call.call_sync, *call)
+        if parent is not None and not from_async:
             from flowdeck import loop
 
-            return loop.run(flow_call.call_async, self, parameters, parent, wait_for, return_state)
-        return flow_call.call_async(self, parameters, parent, wait_for, return_state)
+            return loop.run_here(flow_call.call_async, *call)
+        return flow_call.call_async(*call)
 
     def with_options(
         self,
@@ -192,9 +191,12 @@ def _in_async_caller(parent: FlowRun) -> bool:
     return caller_is_async and context.running_loop() is not None
 
 
+def _here(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
 def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Call in a new thread in a copy of this context, and wait: sync code in an async flow must
-    not see the running loop of that flow."""
+    """Call in a new thread in a copy of this context, and wait."""
     outcome: dict[str, Any] = {}
     here = contextvars.copy_context()
 

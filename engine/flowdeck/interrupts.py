@@ -1,4 +1,4 @@
-"""Interrupting the function of a task run that executes on a thread, and nothing but it.
+"""Interrupting the function of a run that executes on a thread, and nothing but it.
 
 The exception is injected from another thread and lands at the next bytecode, which may be past
 the function's last line. So it is injected only under a lock while the function is marked as
@@ -17,12 +17,13 @@ _lock = threading.Lock()
 
 
 class _Executing:
-    """Marks the block in which an interruption may land."""
+    """Marks the block in which an interruption of the task run or flow run may land."""
 
-    __slots__ = ("_before", "_hit", "_run", "_thread")
+    __slots__ = ("_before", "_exc_type", "_hit", "_run", "_thread")
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: Any, exc_type: type[BaseException] = TaskCancelled) -> None:
         self._run = run
+        self._exc_type = exc_type
         self._thread = 0
         self._hit = False
         self._before: Any = None
@@ -35,7 +36,7 @@ class _Executing:
             # Asked between the last look and now: do not start the function at all.
             self._thread = 0
             self._run.interrupt = self._before
-            raise TaskCancelled
+            raise self._exc_type
 
     def __exit__(self, *_: object) -> None:
         with _lock:
@@ -49,7 +50,7 @@ class _Executing:
         with _lock:
             if self._thread and not self._hit:
                 self._hit = True
-                interrupt_thread(self._thread, TaskCancelled)
+                interrupt_thread(self._thread, self._exc_type)
 
 
 executing = _Executing

@@ -82,6 +82,7 @@ class TaskRun:
     """One run of a task. Slots only: a flow may have 100,000 of them."""
 
     __slots__ = (
+        "called_in",
         "callbacks",
         "cancel_requested",
         "context",
@@ -138,6 +139,8 @@ class TaskRun:
         self.dependents: list[tuple[Any, bool]] | None = None
         self.callbacks: list[Callable[[TaskRun], None]] | None = None
         self.direct = False
+        #: The task run whose function called this one directly: it keeps its place in its runner.
+        self.called_in: TaskRun | None = None
         #: Why it shall stop: looked at before the function is called and after each wait.
         self.cancel_requested = Stop.NO
         #: How to interrupt the execution that goes on now, if it can be.

@@ -8,10 +8,13 @@ The driver answers a :class:`Call` with an :class:`Outcome`.
 from __future__ import annotations
 
 import inspect
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from flowdeck.runs import TaskRun
 
 
 class Call:
@@ -51,6 +54,15 @@ class Sleep:
         self.seconds = seconds
 
 
+class WaitForRuns:
+    """Wait until some task runs have ended."""
+
+    __slots__ = ("runs",)
+
+    def __init__(self, runs: list[TaskRun]) -> None:
+        self.runs = runs
+
+
 class Outcome:
     """How a call ended: ``error`` is ``None`` if it returned ``value``."""
 
@@ -61,7 +73,13 @@ class Outcome:
         self.error = error
 
 
-Step = Call | CallHook | Sleep
+Step = Call | CallHook | Sleep | WaitForRuns
+
+
+def finished(value: Any) -> Any:
+    """Return what a function returned; of a generator the list of its items, made here, while the
+    function's time limit holds and what it raises is the function's failure."""
+    return list(value) if type(value) is GeneratorType else value
 
 
 def run_hook(step: CallHook) -> Outcome:

@@ -59,4 +59,6 @@ def end_stopped(run: TaskRun, when: str) -> None:
     state = run.stopped(when)
     run.enter(state)
     line(run, ERROR, f"Finished in state {state}")
+    if run.tags and run.recorder.has_limits():
+        run.recorder.release_slots(run.info.uid, run.no)
     run.owner.ended(run)

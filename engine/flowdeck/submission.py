@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck import context, inputs, scheduler, waiting
 from flowdeck.annotations import Annotation
-from flowdeck.logging import INFO, line
+from flowdeck.logging import ERROR, INFO, line
 from flowdeck.runs import TaskRun
 from flowdeck.scheduler import Outcome, Verdict
 from flowdeck.states import NotReady, State
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 MAX_TASK_RUNS = (1 << 24) - 1
 
 Upstream = tuple[Any, bool]
+
+
+class _OnlyAwaited(tuple[Any, bool]):
+    """An upstream whose end matters and whose value does not: one from ``wait_for``."""
+
+    __slots__ = ()
 
 
 class Submissions:
@@ -73,7 +79,7 @@ class Submissions:
         """
         flow_run = self._flow_run
         flow_run.check_open()
-        index = self._next_index(task.key)
+        index = self.next_index(task.key)
         inputs.materialise(parameters)
         reused = flow_run.remembered(task.key, index, parameters)
         if reused is not None:
@@ -100,7 +106,9 @@ class Submissions:
         run.owner = flow_run
         run.direct = direct
         run.context = contextvars.copy_context()
-        if not (direct and context.current_task_run.get() is not None):
+        if direct:
+            run.called_in = context.current_task_run.get()
+        if run.called_in is None:
             self.counted.append(run)
         self.open.add(run)
         flow_run.remember(task.key, index, parameters, run)
@@ -108,7 +116,8 @@ class Submissions:
         line(flow_run, INFO, f"Created task run {run.name!r} for task {task.name!r}")
         return run, upstreams
 
-    def _next_index(self, key: str) -> int:
+    def next_index(self, key: str) -> int:
+        """Count a call of the task or flow with this key."""
         counter = self._indexes.get(key)
         if counter is None:
             counter = self._indexes.setdefault(key, itertools.count())
@@ -128,10 +137,9 @@ class Submissions:
             )
         )
 
-    def stand_in(self, name: str, definition: str, edges: Any) -> tuple[int, str]:
+    def stand_in(self, name: str, definition: str, index: int, edges: Any) -> tuple[int, str]:
         """Record a task run that stands for a subflow run; return its number and name."""
         flow_run = self._flow_run
-        index = self._next_index(definition)
         no = next(self._numbers)
         run_name = f"{name}-{index}"
         if definition not in self._described:
@@ -158,12 +166,7 @@ class Submissions:
             if settled is not None:
                 self.block(run, settled)
                 return False
-            tracked = runner.tracks_dependencies and run.task.cache_key_fn is None
-            awaited = [
-                (item.task_run, allowed)
-                for item, allowed in upstreams
-                if not isinstance(item, State) and not (tracked and runner.tracks(item.task_run))
-            ]
+            awaited = self._awaited_here(run, upstreams)
             with waiting.lock:
                 verdict, blocker = scheduler.add(run, awaited)
             if verdict is Verdict.BLOCKED:
@@ -175,6 +178,26 @@ class Submissions:
                 return False
         self._announce(run)
         return True
+
+    def _awaited_here(self, run: TaskRun, upstreams: list[Upstream]) -> list[Upstream]:
+        """Return the upstream runs that must have ended before the runner gets the run.
+
+        Those whose values it needs may be left to the runner's engine, so that values stay where
+        they are. Not those that it only waits for: an engine would move their values too. And not
+        if the flow's process has something to do first, looking into the cache or taking slots.
+        """
+        runner = self._flow_run.runner
+        tracked = (
+            runner.tracks_dependencies
+            and run.task.cache_key_fn is None
+            and not (run.tags and run.recorder.has_limits())
+        )
+        return [
+            (pair[0].task_run, pair[1])
+            for pair in upstreams
+            if not isinstance(pair[0], State)
+            and not (tracked and type(pair) is not _OnlyAwaited and runner.tracks(pair[0].task_run))
+        ]
 
     def _announce(self, run: TaskRun) -> None:
         if self._flow_run.runner.submit_blocks:
@@ -233,14 +256,19 @@ class Submissions:
 
     def crash(self, run: TaskRun, message: str, error: BaseException | None = None) -> None:
         """End a run that something other than its function ended."""
+        from flowdeck.endings import record_failure
         from flowdeck.states import Crashed
-        from flowdeck.task_run import _record_failure
 
         if run.is_final:
             return
-        state = Crashed(message=message, data=error)
-        _record_failure(run, state, error)
-        run.enter(state)
+        line(run, ERROR, f"Crash detected! {message}")
+        if not run.state.ends_run:  # else a hook crashed after the last state
+            state = Crashed(message=message, data=error)
+            record_failure(run, state, error)
+            run.enter(state)
+            line(run, ERROR, f"Finished in state {state}")
+        if run.tags and run.recorder.has_limits():
+            run.recorder.release_slots(run.info.uid, run.no)
         self.ended(run)
 
     # -- ending -------------------------------------------------------------------------------------
@@ -306,7 +334,8 @@ def _upstreams(
                 _add(uid, name, inputs.find(value), upstreams, edges)
     if wait_for is not None:
         _check_wait_for(wait_for)
-        _add(uid, "wait_for", inputs.find(list(wait_for)), upstreams, edges)
+        found: list[Upstream] = [_OnlyAwaited(pair) for pair in inputs.find(list(wait_for))]
+        _add(uid, "wait_for", found, upstreams, edges)
     return (tuple(edges) or None), upstreams
 
 

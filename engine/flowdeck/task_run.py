@@ -6,38 +6,47 @@ runs under every task runner, on workers too.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import threading
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import capture, context, hooks, inputs
+from flowdeck import capture, context, hooks, inputs, waiting
 from flowdeck.deadlines import DeadlineExceeded, call_with_deadline
-from flowdeck.exceptions import TaskCancelled, UnserialisableResult
-from flowdeck.final_state import from_return_value
-from flowdeck.interrupts import executing
-from flowdeck.futures import resolve_futures_to_states
-from flowdeck.logging import DEBUG, ERROR, INFO, WARNING, exception_text, line
-from flowdeck.previews import params_reprs, preview, type_name
-from flowdeck.results import KeptValue
-from flowdeck.states import (
-    AwaitingRetry,
-    Cancelled,
-    Completed,
-    Failed,
-    Missing,
-    Pending,
-    Retrying,
-    State,
+from flowdeck.endings import (
+    await_retry,
+    keep_result,
+    record_failure,
+    record_result,
+    report,
+    state_of_value,
 )
-from flowdeck.steps import Call, CallHook, Outcome, Sleep, Step, run_hook, run_hook_async
+from flowdeck.exceptions import TaskCancelled
+from flowdeck.interrupts import executing
+from flowdeck.logging import DEBUG, ERROR, INFO, WARNING, line
+from flowdeck.previews import params_reprs
+from flowdeck.states import Cancelled, Completed, Pending, Retrying, State
+from flowdeck.steps import (
+    Call,
+    CallHook,
+    Outcome,
+    Sleep,
+    Step,
+    WaitForRuns,
+    finished,
+    run_hook,
+    run_hook_async,
+)
 from flowdeck.transitions import is_cancellation, retry_delay, state_of_exception
 from flowdeck_store import events
 from flowdeck_store.events import now_us
+from flowdeck_store.records import at
 from flowdeck_store.states import StateType
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from flowdeck.runs import TaskRun
 
@@ -55,40 +64,36 @@ def lifecycle(run: TaskRun) -> Generator[Step, Any, State[Any]]:
     try:
         _prepare(run)
     except Exception as bad:
+        report(run, bad)
         return (yield from _conclude(run, state_of_exception(bad, "Task"), bad))
     if run.cancel_requested:
         return (yield from _conclude(run, run.stopped("before it started")))
     key = None
     if run.task.cache_key_fn is not None:
         try:
-            key = run.task.cache_key_fn(context.TaskRunContext(run), run.parameters or {})
+            key = _cache_key(run, run.task.cache_key_fn)
         except Exception as bad:
+            report(run, bad)
             return (yield from _conclude(run, state_of_exception(bad, "Task"), bad))
         cached = _from_cache(run, key)
         if cached is not None:
             return (yield from _conclude(run, cached))
     while True:
-        blocked = yield from _take_slots(run)
-        if blocked is not None:
-            return (yield from _conclude(run, blocked))
+        limited = run.tags and run.recorder.has_limits()
+        if limited:
+            blocked = yield from _take_slots(run)
+            if blocked is not None:
+                return (yield from _conclude(run, blocked))
         state, error = yield from _attempt(run)
-        if run.tags and run.recorder.has_limits():
+        if limited:
             run.recorder.release_slots(run.info.uid, run.no)
         delay = None
         if state.type is StateType.FAILED and state.name != "NotReady":
             delay = yield from _delay_before_retry(run, state)
         if delay is None:
             return (yield from _conclude(run, state, error, key))
-        _record_failure(run, state, error)
-        at_us = now_us() + int(delay * 1e6)
-        waiting = AwaitingRetry(message=state.message)
-        run.enter(waiting, json.dumps({"retry_at_us": at_us}))
-        line(
-            run,
-            INFO,
-            f"Received non-final state {waiting.name!r} when proposing final state "
-            f"{state.name!r} and will attempt to run again...",
-        )
+        record_failure(run, state, error)
+        await_retry(run, state, delay)
         yield Sleep(delay)
         if run.cancel_requested:
             return (yield from _conclude(run, run.stopped("while it waited to be tried again")))
@@ -120,6 +125,16 @@ def _value_of(item: Any) -> Any:
     return state.value(raise_on_failure=False)
 
 
+def _cache_key(run: TaskRun, key_of: Callable[..., Any]) -> str | None:
+    key = key_of(context.TaskRunContext(run), run.parameters or {})
+    if key is not None and not isinstance(key, str):
+        raise TypeError(
+            f"The cache_key_fn of task {run.task.name!r} returned {type(key).__name__}; it must "
+            "return a str, or None for a result that is not to be cached."
+        )
+    return key
+
+
 def _from_cache(run: TaskRun, key: str | None) -> State[Any] | None:
     if key is None or run.task.refreshes_cache():
         return None
@@ -133,20 +148,22 @@ def _from_cache(run: TaskRun, key: str | None) -> State[Any] | None:
         line(run, WARNING, f"The cached result cannot be read and is computed again: {error}")
         return None
     state = Completed(name="Cached", data=value)
-    _record_result(run, value, None, hit.location)
+    record_result(run, value, None, hit.location)
     return state
 
 
 def _take_slots(run: TaskRun) -> Generator[Step, Any, State[Any] | None]:
     """Wait for a slot in every limited tag; return a state only if there will never be one."""
-    if not run.tags or not run.recorder.has_limits():
-        return None
     told = False
     while True:
         try:
             full = run.recorder.acquire_slots(run.tags, run.info.uid, run.no)
-        except Exception as error:  # a limit of 0: it would wait for ever
-            return Cancelled(message=str(error))
+        except Exception as error:
+            from flowdeck_store.limits import LimitZero
+
+            if not isinstance(error, LimitZero):
+                raise
+            return Cancelled(message=str(error))  # else it would wait for ever
         if not full:
             return None
         if not told:
@@ -172,7 +189,10 @@ def _attempt(run: TaskRun) -> Generator[Step, Any, tuple[State[Any], BaseExcepti
     outcome: Outcome = yield Call(task.fn, args, kwargs, task.timeout_seconds)
     error = outcome.error
     if error is None:
-        return _state_of_value(outcome.value), None
+        value = outcome.value
+        if type(value) in inputs.ATOMIC:
+            return State(StateType.COMPLETED, data=value), None
+        return (yield from state_of_value(value)), None
     if run.cancel_requested and is_cancellation(error):
         return run.stopped("while it was running"), None
     if isinstance(error, DeadlineExceeded):
@@ -186,21 +206,8 @@ def _attempt(run: TaskRun) -> Generator[Step, Any, tuple[State[Any], BaseExcepti
         ended = state_of_exception(error, "Task")
         exception: BaseException = ended.data
         return ended, exception.with_traceback(error.interrupted_at)
-    if isinstance(error, Exception):
-        from flowdeck.failures import capture as capture_failure
-
-        exception_text(run, capture_failure(error).text)
-    else:
-        line(run, ERROR, f"Crash detected! {state_of_exception(error, 'Task').message}")
+    report(run, error)
     return state_of_exception(error, "Task"), error
-
-
-def _state_of_value(value: Any) -> State[Any]:
-    if type(value) in inputs.ATOMIC:
-        return State(StateType.COMPLETED, data=value)
-    if hasattr(value, "__next__") and hasattr(value, "__iter__") and not hasattr(value, "read"):
-        value = list(value)
-    return from_return_value(resolve_futures_to_states(value))
 
 
 def _params_json(run: TaskRun) -> str | None:
@@ -243,9 +250,9 @@ def _conclude(
     task = run.task
     if state.type is StateType.COMPLETED:
         if state.name != "Cached":
-            state = _keep_result(run, state, cache_key)
+            _keep_result(run, state, cache_key)
     else:
-        _record_failure(run, state, error)
+        record_failure(run, state, error)
     run.enter(state)
     called = _hooks_for(run, state)
     if called:
@@ -265,64 +272,24 @@ def _hooks_for(run: TaskRun, state: State[Any]) -> list[hooks.Hook]:
     return []
 
 
-def _keep_result(run: TaskRun, state: State[Any], cache_key: str | None) -> State[Any]:
-    """Write the result to disk where that is wanted, and record what it looks like."""
-    task, value = run.task, state.data
-    location, size = None, None
-    if task.keeps_result(run.info) or cache_key is not None:
-        try:
-            location, size = run.recorder.results.write(value, task.serializer(run.info))
-        except UnserialisableResult as error:
-            if not task.cache_result_in_memory:
-                failed = Failed(message=f"Task run encountered an exception {error}", data=error)
-                _record_failure(run, failed, error)
-                return failed
-            line(run, WARNING, f"The result is kept in memory only: {error}")
-        except OSError as error:
-            line(run, WARNING, f"The result is kept in memory only: it cannot be written: {error}")
-    _record_result(run, value, size, location)
+def _keep_result(run: TaskRun, state: State[Any], cache_key: str | None) -> None:
+    """Keep the result where that is wanted, and offer it to later runs under the key."""
+    task = run.task
+    wanted = task.keeps_result(run.info)
+    if cache_key is not None and task.persist_result is not False:
+        wanted = True
+    in_memory = task.cache_result_in_memory
+    if in_memory and not wanted:
+        record_result(run, state.data, None, None)
+        return
+    serializer = task.serializer(run.info)
+    location = keep_result(run, state, serializer, wanted=wanted, in_memory=in_memory)
     if location is not None and cache_key is not None:
         us = now_us()
         expires = task.cache_expires_us(us)
         run.emit(events.cache(run.info.uid, run.no, us, cache_key, expires, location))
         state.state_details.cache_key = cache_key
-    if not task.cache_result_in_memory:
-        kept = KeptValue(run.recorder.results, location) if location is not None else Missing()
-        state.data = kept
-    return state
-
-
-def _record_result(run: TaskRun, value: Any, size: int | None, location: str | None) -> None:
-    """Record type and preview; a plain ``None`` says nothing and is left out."""
-    if value is None and location is None:
-        return
-    run.emit(
-        events.result(
-            run.info.uid, run.no, now_us(), type_name(value), size, preview(value), location
-        )
-    )
-
-
-def _record_failure(run: TaskRun, state: State[Any], error: BaseException | None) -> None:
-    if error is None and isinstance(state.data, BaseException):
-        error = state.data
-    if error is None or state.type is StateType.CANCELLED:
-        return
-    from flowdeck.failures import capture as capture_failure
-
-    found = capture_failure(error)
-    run.emit(
-        events.failure(
-            run.info.uid,
-            run.no,
-            now_us(),
-            run.run_count or 1,
-            found.exc_type,
-            found.exc_msg,
-            found.structure,
-            found.variables,
-        )
-    )
+        state.state_details.cache_expiration = at(expires)
 
 
 # -- driving --------------------------------------------------------------------------------------
@@ -362,6 +329,9 @@ class Execution:
             elif type(step) is Sleep:
                 self._outcome = None
                 return step.seconds
+            elif type(step) is WaitForRuns:
+                waiting.wait(step.runs)
+                outcome = None
             else:
                 outcome = run_hook(step)  # type: ignore[arg-type]
 
@@ -375,8 +345,6 @@ class Execution:
 
     async def run_async(self) -> State[Any]:
         """Run to the end on this loop."""
-        import anyio
-
         run = self.run
         token = context.current_task_run.set(run)
         try:
@@ -390,7 +358,9 @@ class Execution:
                     if type(step) is Call:
                         self._outcome = await call_async(run, step)
                     elif type(step) is Sleep:
-                        await anyio.sleep(step.seconds)
+                        await _sleep_unless_cancelled(run, step.seconds)
+                    elif type(step) is WaitForRuns:
+                        await waiting.wait_async(step.runs)
                     else:
                         self._outcome = await run_hook_async(step)  # type: ignore[arg-type]
         finally:
@@ -408,19 +378,46 @@ def wait_unless_cancelled(run: TaskRun, seconds: float) -> None:
         run.interrupt = before
 
 
-def call(run: TaskRun, step: Call) -> Outcome:
-    """Call the user's function on this thread (an async one on the engine's loop)."""
-    if run.task.isasync:
-        from flowdeck import loop
+async def _sleep_unless_cancelled(run: TaskRun, seconds: float) -> None:
+    """As :func:`wait_unless_cancelled`, on a loop."""
+    import asyncio
 
-        return loop.run(call_async, run, step)  # type: ignore[no-any-return]
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(woken.set)
+
+    before, run.interrupt = run.interrupt, wake
     try:
+        if not run.cancel_requested:
+            async with asyncio.timeout(seconds):
+                await woken.wait()
+    except TimeoutError:
+        pass
+    finally:
+        run.interrupt = before
+
+
+def call(run: TaskRun, step: Call) -> Outcome:
+    """Call the user's function on this thread (an async one on one of the engine's loops)."""
+    try:
+        if run.task.isasync:
+            from flowdeck import loop
+
+            return loop.run(call_async, run, step)  # type: ignore[no-any-return]
         with executing(run):
-            if step.timeout is None:
-                return Outcome(step.fn(*step.args, **step.kwargs))
-            return Outcome(call_with_deadline(step.fn, step.args, step.kwargs, step.timeout))
+            if step.timeout is not None:
+                whole = functools.partial(_finished_call, step.fn)
+                return Outcome(call_with_deadline(whole, step.args, step.kwargs, step.timeout))
+            value = step.fn(*step.args, **step.kwargs)
+            return Outcome(list(value) if type(value) is GeneratorType else value)
     except BaseException as error:
         return Outcome(None, error)
+
+
+def _finished_call(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return finished(fn(*args, **kwargs))
 
 
 async def call_async(run: TaskRun, step: Call) -> Outcome:
@@ -438,15 +435,17 @@ async def call_async(run: TaskRun, step: Call) -> Outcome:
         run.interrupt = interrupt
         try:
             with anyio.move_on_after(step.timeout) as clock:
-                return Outcome(await step.fn(*step.args, **step.kwargs))
+                return Outcome(finished(await step.fn(*step.args, **step.kwargs)))
         except BaseException as error:
             if asked.cancel_called:
                 return Outcome(None, TaskCancelled())
-            return Outcome(None, error)
+            if not clock.cancel_called:
+                return Outcome(None, error)
+            # What a function raises while it is being stopped is of no use to anybody.
         finally:
             run.interrupt = None
-        if clock.cancelled_caught:
+        if clock.cancel_called:
             name = threading.current_thread().name
-            error_ = DeadlineExceeded(step.timeout or 0.0, abandoned=False, thread_name=name)
-            return Outcome(None, error_)
+            late = DeadlineExceeded(step.timeout or 0.0, abandoned=False, thread_name=name)
+            return Outcome(None, late)
     return Outcome(None, TaskCancelled())

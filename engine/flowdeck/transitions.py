@@ -64,7 +64,7 @@ def crash_message(exc: BaseException) -> str:
         return "Execution was aborted by Python system exit call."
     if is_cancellation(exc):
         return "Execution was cancelled by the runtime environment."
-    text = str(exc)
+    text = text_of(exc)
     return "Execution was interrupted by an unexpected exception: " + (
         f"{type(exc).__name__}: {text}" if text else type(exc).__name__
     )
@@ -89,7 +89,7 @@ def state_of_exception(exc: BaseException, what: str) -> State[Any]:
     if not isinstance(exc, Exception):
         return Crashed(message=crash_message(exc), data=exc)
     stop = "." if what == "Flow" else ""
-    text = _text_of(exc)
+    text = text_of(exc)
     return Failed(
         message=f"{what} run encountered an exception{stop} {type(exc).__name__}: {text}", data=exc
     )
@@ -97,17 +97,12 @@ def state_of_exception(exc: BaseException, what: str) -> State[Any]:
 
 def timed_out(what: str, seconds: float) -> State[Any]:
     """Return the state of a run whose time was up; ``seconds`` is the limit."""
-    stop = "." if what == "Flow" else ""
     sentence = f"{what} run exceeded timeout of {seconds} seconds"
-    return State(
-        StateType.FAILED,
-        "TimedOut",
-        f"{sentence}{stop} TimeoutError: ",
-        TimeoutError(sentence),
-    )
+    return State(StateType.FAILED, "TimedOut", f"{sentence} TimeoutError: ", TimeoutError(sentence))
 
 
-def _text_of(exc: BaseException) -> str:
+def text_of(exc: BaseException) -> str:
+    """Return an exception's text, whatever its class does."""
     try:
         return str(exc)
     except Exception as bad:  # an exception class of the user's whose __str__ raises

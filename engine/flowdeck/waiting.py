@@ -70,9 +70,17 @@ def wait(runs: Iterable[TaskRun], timeout: float | None = None) -> bool:
 
 
 def _executing() -> tuple[TaskRun | None, Any]:
-    """Return the task run that the caller is part of and the runner whose slot it holds."""
+    """Return the task run that the caller is part of and the runner whose slot it holds.
+
+    A task or flow that was called directly in a task's function executes in that task's slot.
+    """
     run = context.current_task_run.get()
-    if run is None or run.owner is None or run.direct:
+    if run is None:
+        flow_run: Any = context.current_flow_run.get()
+        run = None if flow_run is None else flow_run.called_in
+    while run is not None and run.direct:
+        run = run.called_in or run.owner.called_in
+    if run is None or run.owner is None:
         return None, None
     return run, run.owner.runner
 

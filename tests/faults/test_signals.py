@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowdeck_store import control
+from flowdeck_store.errors import NotFound
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ class Process:
     def until(self, condition: Callable[[Reader], bool]) -> None:
         deadline = time.monotonic() + 20
         while True:
-            with Reader.open(self.home) as reader:
+            with Reader.open(self.home) as reader, contextlib.suppress(NotFound):
                 if condition(reader):
                     return
             assert time.monotonic() < deadline, "it did not happen"

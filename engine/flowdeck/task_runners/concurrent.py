@@ -1,4 +1,4 @@
-"""Sync tasks on worker threads, async tasks on one event loop; both are anyio's.
+"""Sync tasks on worker threads of anyio's, async tasks on an event loop.
 
 A worker is one long-lived ``anyio.to_thread.run_sync`` that takes ready task runs from a queue:
 one trip through the loop for each worker instead of for each task, which makes a task about
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flowdeck import loop
 from flowdeck.task_run import Execution
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
+from flowdeck.transitions import crash_message
 
 if TYPE_CHECKING:
     import asyncio
@@ -70,9 +71,10 @@ class ConcurrentTaskRunner(BaseTaskRunner):
             return
         try:
             seconds = context.run(execution.advance)
-        except BaseException:
-            run.owner.ended(run)
-            raise
+        except BaseException as error:
+            # Not the task's function but the engine or a hook: only this run ends, not the worker.
+            run.owner.submissions.crash(run, crash_message(error), error)
+            return
         if seconds is None:
             run.owner.ended(run)
         else:
@@ -177,6 +179,8 @@ class _ThreadPool:
         except Empty:
             pass
         with self._lock:
+            if self._resuming:  # came just now: it saw no idle worker that it could wake
+                return _WAKE  # type: ignore[no-any-return]
             self._idle += 1
         execution = self._ready.get()
         with self._lock:
@@ -246,70 +250,98 @@ class _Wake:
 _WAKE: Any = _Wake()
 
 
+class _Queue:
+    """Async task runs that are to start on one loop."""
+
+    __slots__ = ("level", "ready", "scheduled")
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.ready: deque[TaskRun] = deque()
+        self.scheduled = False
+
+
 class _LoopPool:
-    """Async task runs on the engine's loop, started in batches."""
+    """Async task runs on the engine's user loops, started in batches."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._ready: deque[TaskRun] = deque()
-        self._running = 0
-        self._waiting = 0
-        self._scheduled = False
+        self._executing = 0  # without those that wait for another task
+        self._queues: dict[int, _Queue] = {}
         self._lock = threading.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def add(self, run: TaskRun) -> None:
-        """Queue a task run."""
-        self._ready.append(run)
-        self._schedule()
+        """Queue a task run for a loop that the code that submitted it cannot block."""
+        context = run.context
+        if context is None:  # ended meanwhile
+            return
+        level = loop.level(context)
+        queue = self._queues.get(level)
+        if queue is None:
+            queue = self._queues.setdefault(level, _Queue(level))
+        queue.ready.append(run)
+        self._schedule(queue)
 
-    def _schedule(self) -> None:
+    def _schedule(self, queue: _Queue) -> None:
         with self._lock:
-            if self._scheduled:
+            if queue.scheduled:
                 return
-            self._scheduled = True
-        loop.event_loop().call_soon_threadsafe(self._start_ready)
+            queue.scheduled = True
+        loop.user_loop(queue.level).call_soon_threadsafe(self._start_ready, queue)
 
-    def _start_ready(self) -> None:
-        self._scheduled = False
-        event_loop = loop.event_loop()
-        while self._ready and (self._limit is None or self._running - self._waiting < self._limit):
-            try:
-                run = self._ready.popleft()
-            except IndexError:
-                return
-            if run.context is None:
+    def _start_ready(self, queue: _Queue) -> None:
+        queue.scheduled = False
+        event_loop = loop.user_loop(queue.level)
+        while (run := self._next(queue)) is not None:
+            context = run.context
+            if context is None:
+                self._free()
                 continue
-            self._running += 1
-            task = event_loop.create_task(self._run(run), name=run.name, context=run.context)
+            task = event_loop.create_task(
+                self._run(run, queue.level), name=run.name, context=context
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, run: TaskRun) -> None:
+    def _next(self, queue: _Queue) -> TaskRun | None:
+        with self._lock:
+            if not queue.ready or (self._limit is not None and self._executing >= self._limit):
+                return None
+            self._executing += 1
+            return queue.ready.popleft()
+
+    async def _run(self, run: TaskRun, level: int) -> None:
+        loop.entered(level)
         try:
             await Execution(run).run_async()
+        except BaseException as error:
+            run.owner.submissions.crash(run, crash_message(error), error)
         finally:
-            self._running -= 1
+            self._free()
             run.owner.ended(run)
-            if self._ready:
-                self._schedule()
+
+    def _free(self) -> None:
+        with self._lock:
+            self._executing -= 1
+        for queue in list(self._queues.values()):
+            if queue.ready:
+                self._schedule(queue)
 
     def release(self) -> None:
         """The calling task waits for another one: let others start."""
-        with self._lock:
-            self._waiting += 1
-        if self._ready:
-            self._schedule()
+        self._free()
 
     def reacquire(self) -> None:
-        """The calling task goes on; on one loop only one executes at a time anyway."""
+        """The calling task goes on, at once: a loop cannot be made to wait."""
         with self._lock:
-            self._waiting -= 1
+            self._executing += 1
 
     def drain(self) -> list[TaskRun]:
         """Take back all queued runs."""
         taken: list[TaskRun] = []
-        while self._ready:
-            with contextlib.suppress(IndexError):
-                taken.append(self._ready.popleft())
+        for queue in list(self._queues.values()):
+            while queue.ready:
+                with contextlib.suppress(IndexError):
+                    taken.append(queue.ready.popleft())
         return taken

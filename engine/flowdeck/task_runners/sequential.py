@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flowdeck.task_run import Execution
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
+from flowdeck.transitions import crash_message
 
 if TYPE_CHECKING:
     from flowdeck.runs import TaskRun
@@ -33,8 +34,10 @@ def execute_here(run: TaskRun) -> None:
     assert run.context is not None
     try:
         run.context.run(Execution(run).run_here)
-    finally:
-        run.owner.ended(run)
+    except BaseException as error:  # not of the task's function: an interrupt in between, a hook
+        run.owner.submissions.crash(run, crash_message(error), error)
+        raise
+    run.owner.ended(run)
 
 
 async def execute_on_this_loop(run: TaskRun) -> None:
@@ -45,5 +48,7 @@ async def execute_on_this_loop(run: TaskRun) -> None:
         await asyncio.get_running_loop().create_task(
             Execution(run).run_async(), name=run.name, context=run.context
         )
-    finally:
-        run.owner.ended(run)
+    except BaseException as error:
+        run.owner.submissions.crash(run, crash_message(error), error)
+        raise
+    run.owner.ended(run)
