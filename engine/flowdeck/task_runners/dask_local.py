@@ -1,0 +1,64 @@
+"""What can be done better when Dask's scheduler lives in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from flowdeck.transport_events import decode
+from flowdeck_store.events import STATE
+from flowdeck_store.states import RUNNING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How often Dask lets workers die under a task, unless its user decides that.
+_DEFAULT_ALLOWED_FAILURES: Final = 3
+
+
+class Watcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
+    """Sees events as they reach the scheduler: they need not travel on to a client.
+
+    It also tells Dask which tasks have begun. A function that was called must not be called again
+    because its worker died: its side effects happened. Tasks that only waited on that worker go to
+    another one. Dask itself cannot tell the two apart.
+
+    Args:
+        scheduler: in this process.
+        topic: of the flow run's events.
+        put: takes a batch of events; must not block.
+        key_of: returns the key of the Dask task of a task run, by its number.
+    """
+
+    def __init__(
+        self,
+        scheduler: Any,
+        topic: str,
+        put: Callable[[bytes], None],
+        key_of: Callable[[int], str | None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._topic = topic
+        self._put = put
+        self._key_of = key_of
+        # Who has set this wants tasks to be tried again.
+        self._marks = scheduler.allowed_failures == _DEFAULT_ALLOWED_FAILURES
+        scheduler.add_plugin(self, name=topic)
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Take an event; called on the scheduler's loop."""
+        if topic != self._topic or type(msg) is not bytes:
+            return
+        self._put(msg)
+        if self._marks:
+            _, items = decode(msg)
+            for item in items:
+                if any(event[0] == STATE and event[4] == RUNNING for event in item.events):
+                    self._mark(item.no)
+
+    def _mark(self, no: int) -> None:
+        key = self._key_of(no)
+        task = None if key is None else self._scheduler.tasks.get(key)
+        if task is not None:
+            task.suspicious = max(task.suspicious, self._scheduler.allowed_failures)
