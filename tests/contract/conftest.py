@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def _loopback(shuffle: bool) -> BaseTaskRunner:
+    """What the cluster runners have in common, without a cluster."""
+    from loopback import LoopbackRunner
+
+    return LoopbackRunner(shuffle)
+
+
 def _dask_local(request: pytest.FixtureRequest) -> BaseTaskRunner:
     """A temporary cluster of processes for each flow run."""
     pytest.importorskip("distributed")
@@ -28,12 +35,23 @@ def _dask_programs(request: pytest.FixtureRequest) -> BaseTaskRunner:
     return DaskTaskRunner(address=request.getfixturevalue("dask_address"))
 
 
+def _ray(request: pytest.FixtureRequest) -> BaseTaskRunner:
+    """A head node that was started as a program, and that the process stays connected to."""
+    pytest.importorskip("ray")
+    from flowdeck.task_runners import RayTaskRunner
+
+    return RayTaskRunner(address=request.getfixturevalue("ray_connected"))
+
+
 RUNNERS: dict[str, tuple[Callable[[pytest.FixtureRequest], BaseTaskRunner], list[Any]]] = {
     "sequential": (lambda request: SequentialTaskRunner(), []),
     "concurrent": (lambda request: ConcurrentTaskRunner(), []),
     "concurrent-1": (lambda request: ConcurrentTaskRunner(max_workers=1), []),
+    "transport": (lambda request: _loopback(shuffle=False), []),
+    "transport-shuffled": (lambda request: _loopback(shuffle=True), []),
     "dask": (_dask_programs, [pytest.mark.dask]),
     "dask-local": (_dask_local, [pytest.mark.dask, pytest.mark.slow]),
+    "ray": (_ray, [pytest.mark.ray]),
 }
 
 
@@ -50,6 +68,26 @@ def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with Programs(tmp_path_factory.mktemp("dask")) as programs:
         yield programs.address
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[Any]:
+    """A Ray that runs as programs of its own."""
+    from ray_programs import RayHead
+
+    with RayHead() as head, pytest.MonkeyPatch.context() as patch:
+        for name, value in head.environment.items():
+            patch.setenv(name, value)
+        yield head
+
+
+@pytest.fixture(scope="module")
+def ray_connected(ray_head: Any) -> Iterator[str]:
+    """Its address, while the process holds the connection that flow runs then share."""
+    from ray_programs import connected
+
+    with connected(ray_head.address):
+        yield ray_head.address
 
 
 @pytest.fixture

@@ -1,0 +1,150 @@
+"""A Ray that runs as programs of its own: a head node with token authentication and a client server,
+reached as users reach theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_TIMEOUT = 90.0
+
+
+class RayHead:
+    """``ray start --head``, ended at exit with everything it started."""
+
+    def __init__(self, num_cpus: int = 2) -> None:
+        # Short: the names of sockets in it have at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="fdr-", dir="/tmp"))
+        self.token = self.folder / "token"
+        self.token.write_text(secrets.token_hex(32))
+        self.token.chmod(0o600)
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
+        port, client_port = _free_ports(2)
+        arguments = {
+            "port": port,
+            "ray-client-server-port": client_port,
+            "num-cpus": num_cpus,
+            "object-store-memory": 300_000_000,
+            "temp-dir": self.folder / "r",
+            "include-dashboard": "false",
+            "min-worker-port": 0,
+            "max-worker-port": 0,
+        }
+        with (self.folder / "out").open("wb") as output:
+            self._process = subprocess.Popen(
+                [
+                    *(Path(sys.executable).with_name("ray"), "start", "--head", "--block"),
+                    *("--disable-usage-stats", *(f"--{k}={v}" for k, v in arguments.items())),
+                ],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait(port, client_port)
+        self.host = self._host()
+        self.address = f"{self.host}:{port}"
+        self.client_address = f"ray://{self.host}:{client_port}"
+
+    def _host(self) -> str:
+        import ray
+
+        return str(ray.util.get_node_ip_address())
+
+    def _wait(self, *ports: int) -> None:
+        """Wait until the ports are open and Ray says that it runs."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            if b"Ray runtime started" in self.output() and all(map(self._open, ports)):
+                return
+            time.sleep(0.1)
+        output = self.output().decode()
+        self.stop()
+        raise RuntimeError(f"Ray did not start:\n{output}")
+
+    def _open(self, port: int) -> bool:
+        with contextlib.closing(socket.socket()) as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex((self._host(), port)) == 0
+
+    def output(self) -> bytes:
+        """Return what it has written."""
+        return (self.folder / "out").read_bytes()
+
+    def pids(self, part: str = "") -> list[int]:
+        """Return its processes whose command line has ``part`` in it."""
+        return [pid for pid, line in command_lines() if str(self.folder) in line and part in line]
+
+    def stop(self) -> None:
+        """End all its processes and remove its folder."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10.0)
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 20.0
+        while self.folder.exists() and time.monotonic() < deadline:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop()
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Stay connected inside the block, so that flow runs need not connect each on its own."""
+    from flowdeck.logging import get_logger
+    from flowdeck.task_runners import ray_connection
+
+    connection = ray_connection.attach(address, {"namespace": "flowdeck"}, get_logger("tests"))
+    try:
+        yield
+    finally:
+        connection.release()
+
+
+def command_lines() -> list[tuple[int, str]]:
+    """Return pid and command line of every process of this user that can be read."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                line = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+            except OSError:
+                continue  # it has ended meanwhile
+            found.append((int(entry.name), line))
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("", 0)) for _ in range(count)]
+    try:
+        return [held.getsockname()[1] for held in sockets]
+    finally:
+        for held in sockets:
+            held.close()
