@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 class RunScreen(RunActions):
     """A flow run, live while it goes on."""
 
+    AUTO_FOCUS = ""
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(
@@ -105,8 +106,7 @@ class RunScreen(RunActions):
     def reload(self) -> None:
         """Ask for the run and for what the present tab shows."""
         self.reload_header()
-        if self.run is not None:
-            self.show_tab()
+        self.show_tab()
 
     # -- what the widgets say --------------------------------------------------------------
 

@@ -22,10 +22,13 @@ from flowdeck_store.states import FAILED, is_final
 
 if TYPE_CHECKING:
     from flowdeck_app.rows import TaskRow
+    from flowdeck_store.dump import Part
     from flowdeck_store.records import FlowRunRecord, TaskRunRecord
 
 #: Seconds in which ``c`` again means kill.
 AGAIN: Final = 5.0
+#: What of a run the export offers first, by tab; else its tasks.
+PARTS: Final[dict[str, Part]] = {"logs": "logs", "params": "run"}
 
 
 class RunActions(RunTabs):
@@ -47,7 +50,7 @@ class RunActions(RunTabs):
         """Whether the run goes on and there is a task run under the cursor that does."""
         if not self.can_cancel or self.tab != "tasks":
             return False
-        task = self.task
+        task = self.chosen
         return True if task is not None and not is_final(task.code, task.named) else None
 
     @property
@@ -61,7 +64,7 @@ class RunActions(RunTabs):
         return self.run is not None and self.run.code == FAILED
 
     @property
-    def task(self) -> TaskRunRecord | None:
+    def chosen(self) -> TaskRunRecord | None:
         """The task run under the cursor of the table."""
         row: TaskRow | None = self.table.current
         return None if row is None or self.has_class("-grouped") else row.record
@@ -88,7 +91,7 @@ class RunActions(RunTabs):
 
     def action_run_cancel_task(self) -> None:
         """Ask, then cancel the task run under the cursor."""
-        task = self.task
+        task = self.chosen
         if task is None or is_final(task.code, task.named):
             return
         self.app.confirm(
@@ -152,7 +155,7 @@ class RunActions(RunTabs):
     @work(group="next-failure", exclusive=True, exit_on_error=False)
     async def action_go_next_failure(self) -> None:
         """Put the cursor on the next failed task run; it is shown on the Tasks tab."""
-        after = self.task.no if self.task is not None and self.tab == "tasks" else 0
+        after = self.chosen.no if self.chosen is not None and self.tab == "tasks" else 0
         found = await self.app.access.ask(lambda reader: reader.next_problem(self.run_id, after))
         if found is None:
             if self.can_see_error:
@@ -205,7 +208,7 @@ class RunActions(RunTabs):
         """Ask for format and part, and write a file."""
         if self.run is None:
             return
-        part = {"logs": "logs", "params": "run"}.get(self.tab, "tasks")
+        part: Part = PARTS.get(self.tab, "tasks")
         query = {"logs": self.log_query, "tasks": self.task_query}.get(self.tab, "")
         if self.tab == "timeline":
             query = self.task_query

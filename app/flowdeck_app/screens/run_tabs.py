@@ -280,12 +280,12 @@ class RunTabs(RunBase):
     def _say_task_status(self) -> None:
         grouped = self.has_class("-grouped")
         query = clean(self.task_query, 200) or "none"
-        left = [
+        left: list[tuple[str, str] | Piece] = [
             ("sort ", "$fd-faint"), Piece(ORDER_WORDS[self.task_order.removeprefix("-")], "$fd-muted", "sort"),
             ("   filter ", "$fd-faint"), Piece(query, "$fd-muted", "filter"),
             ("   group by task ", "$fd-faint"), Piece("on" if grouped else "off", "$fd-muted", "group"),
         ]  # fmt: skip
-        right = []
+        right: list[tuple[str, str]] = []
         if self.task_query and self.table.loaded:
             total = self.run.n_tasks if self.run else 0
             signs = self.look.symbols
@@ -302,7 +302,7 @@ class RunTabs(RunBase):
     def _say_log_status(self) -> None:
         view = self.query_one("#run-log", LogView)
         level = LEVELS[self.level] if self.level else "all"
-        left = [
+        left: list[tuple[str, str] | Piece] = [
             ("levels ", "$fd-faint"), Piece(level if level == "all" else f"{level} and above", "$fd-muted", "level"),
             ("   wrap ", "$fd-faint"), Piece("on" if view.wrapped else "off", "$fd-muted", "wrap"),
             ("   times ", "$fd-faint"), Piece(self.look.times.value, "$fd-muted", "times"),

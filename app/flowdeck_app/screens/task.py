@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class TaskScreen(TaskActions):
     """A task run; number 0 is the flow function itself."""
 
+    AUTO_FOCUS = ""
     CSS_PATH = "task.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(

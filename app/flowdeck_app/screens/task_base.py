@@ -151,6 +151,7 @@ class TaskBase(FlowdeckScreen):
         if found is None:
             self._say_gone()
         else:
+            self.set_class(False, "-gone")
             if first:
                 self._choose_tabs(found)
             self.show_facts()
@@ -176,7 +177,7 @@ class TaskBase(FlowdeckScreen):
             [(f"{name} is not in the record (any more)", "bold $fd-failed")],
             [("esc goes back", "$fd-muted")],
         )
-        self.query_one("#task-tabs", TabStrip).tabs = ()
+        self.set_class(True, "-gone")
 
     def _trouble(self, error: Exception) -> None:
         if self.is_attached:
@@ -217,7 +218,9 @@ class TaskBase(FlowdeckScreen):
                 Piece(headline(exception, ascii_only=ascii_only), "bold $fd-failed", "headline")
             ]
         else:
-            text = clean(record.message or "", newline=" ", ascii_only=ascii_only)
+            text = clean(
+                record.message or f"task {record.task}", newline=" ", ascii_only=ascii_only
+            )
             _, style = state_cell(record.code, record.named, self.look)
             pieces = [Piece(text, style if known.failures else "$fd-muted")]
             if known.failures and self.attempt:

@@ -121,7 +121,7 @@ def _painted(lines: Sequence[str], *, ascii_only: bool) -> list[Content]:
     parts = code.split("\n")[1 : len(drawn) + 1]
     if [part.plain for part in parts] != drawn:
         return [Content(line, strip_control_codes=False) for line in drawn]
-    return [Content(part.plain, part.spans, strip_control_codes=False) for part in parts]
+    return [Content(part.plain, list(part.spans), strip_control_codes=False) for part in parts]
 
 
 def _columns(frame: Captured, lines: Sequence[str], first: int) -> dict[int, tuple[int, int]]:
