@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -178,12 +179,27 @@ async def _carry_out_async(run: FlowRun, step: Any) -> Outcome | None:
     elif kind is WaitForRuns:
         await waiting.wait_async(step.runs)
     elif kind is Sleep:
-        deadline = time.monotonic() + step.seconds
-        while not run.cancel_requested and (left := deadline - time.monotonic()) > 0:
-            await anyio.sleep(min(left, _CANCEL_POLL))  # noqa: ASYNC110 - cancelled by threads
+        await _sleep_async(run, step.seconds)
     else:
         return await run_hook_async(step)
     return None
+
+
+async def _sleep_async(run: FlowRun, seconds: float) -> None:
+    import asyncio
+
+    import anyio
+
+    loop = asyncio.get_running_loop()
+    with anyio.move_on_after(seconds) as nap:
+        run.stop_body = functools.partial(loop.call_soon_threadsafe, nap.cancel)
+        try:
+            if not run.cancel_requested:
+                await anyio.sleep_forever()
+        finally:
+            run.stop_body = None
+    if run.terminated_by is not None:
+        raise run.why_stopped()
 
 
 async def _call_async(run: FlowRun, step: Call) -> Outcome:
@@ -193,11 +209,7 @@ async def _call_async(run: FlowRun, step: Call) -> Outcome:
 
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as asked:
-
-        def stop() -> None:
-            loop.call_soon_threadsafe(asked.cancel)
-
-        run.stop_body = stop
+        run.stop_body = functools.partial(loop.call_soon_threadsafe, asked.cancel)
         try:
             with limited(run, step.timeout):
                 if run.cancel_requested:

@@ -88,7 +88,7 @@ class FlowRun:
         #: The thread that drives the run.
         self.thread = threading.get_ident()
         #: How to stop the body while it executes on a loop; called from any thread.
-        self.stop_body: Callable[[], None] | None = None
+        self.stop_body: Callable[[], object] | None = None
         #: How to interrupt the body while it executes on a thread other than the main one.
         self.interrupt: Callable[[], None] | None = None
         self.body_thread: int | None = None

@@ -82,8 +82,8 @@ class TaskRun:
     """One run of a task. Slots only: a flow may have 100,000 of them."""
 
     __slots__ = (
-        "called_in",
         "callbacks",
+        "called_in",
         "cancel_requested",
         "context",
         "dependents",
