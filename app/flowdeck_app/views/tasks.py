@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from flowdeck_app.rows import TaskRow
     from flowdeck_app.views.look import Look
 
+#: How the message of a failed task run begins; the state's word says it already.
+_FAILED_SO: Final = "Task run encountered an exception"
+
 
 def _glyph(row: TaskRow, look: Look) -> Cell:
     return glyph_cell(row.record.code, row.record.named, look)
@@ -73,8 +76,13 @@ def _blocks(code: int, named: str | None) -> bool:
     return kind_of(code, named) in {Kind.FAILED, Kind.CRASHED, Kind.CANCELLED, Kind.SKIPPED}
 
 
+def short_message(message: str) -> str:
+    """Return what a state says without the words that every failed one begins with."""
+    return message.removeprefix(_FAILED_SO).lstrip()
+
+
 def _message(row: TaskRow, look: Look) -> Cell:
-    text = clean(row.record.message or "", 600, newline=" ", ascii_only=look.symbols.ascii)
+    text = clean(short_message(row.record.message or ""), 600, newline=" ", ascii_only=look.symbols.ascii)
     wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
     return text, "" if wrong else "$fd-muted"
 
