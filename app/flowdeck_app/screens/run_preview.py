@@ -62,9 +62,7 @@ class TaskPreview(Vertical):
         """Yield head and views."""
         yield PaneTabs(TABS, "logs")
         with ContentSwitcher(initial="preview-logs"):
-            yield LogView(
-                id="preview-logs", empty=("No log lines", "This task has not logged anything")
-            )
+            yield LogView(id="preview-logs", empty=("", ""))
             for key in ("states", "inputs", "result"):
                 yield PanelView(id=f"preview-{key}", empty=_EMPTY[key])
 
@@ -96,7 +94,7 @@ class TaskPreview(Vertical):
         record = self.record
         tabs = self.query_one(PaneTabs)
         if record is None:
-            tabs.title = "No task"
+            tabs.title = self.app.symbols.dash
             return
         name = clean(record.name, 200, ascii_only=self.app.symbols.ascii)
         tabs.title = cut(name, 40, ellipsis=self.app.symbols.ellipsis)
@@ -108,6 +106,7 @@ class TaskPreview(Vertical):
             self.log_view.reload()
         else:
             self.log_view.start_us = self.start_us
+            self.log_view.empty = ("No log lines", "This task has not logged anything")
             self.log_view.show(LogSource(self.app.access, record.run_id, record.no))
             self.log_view.set_follow(True)
 

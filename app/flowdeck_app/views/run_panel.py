@@ -247,7 +247,7 @@ def _about(run: FlowRunRecord) -> list[tuple[str, str]]:
         ("attempt", str(run.attempt) if run.attempt > 1 else ""),
         ("process", f"{run.pid} on {run.host or '?'}" if run.pid else ""),
         ("folder", str(info.get("cwd") or "")),
-        ("started", " ".join(map(str, info["argv"])) if _is_list(info.get("argv")) else ""),
+        ("command", " ".join(map(str, info["argv"])) if _is_list(info.get("argv")) else ""),
         ("python", str(info.get("python") or "")),
         ("version", str(info.get("version") or "")),
         ("git", json.dumps(git) if isinstance(git, dict) else str(git or "")),
