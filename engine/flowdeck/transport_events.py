@@ -34,6 +34,8 @@ ATOM, CARRIED, REMOTE, ERROR, BLOCKED = range(5)
 #: console.
 PROCESS: Final = f"{os.getpid()}-{random.SystemRandom().getrandbits(64):x}"
 
+#: Kinds of events without which a record would be wrong, not just shorter.
+_PRECIOUS: Final = frozenset({events.STATE, events.RENAME, events.FAILURE})
 _MARSHAL: Final = 4
 #: Events in one batch: about 64 KB, which engines keep copies of.
 _BATCH: Final = 300
@@ -103,6 +105,8 @@ class Outbox(DroppingRecorder):
         self.closed = False
         #: The flow's process records the result itself, with the place where it keeps it.
         self.mutes_results = False
+        #: Of what was taken, the events that must not be lost.
+        self.sent: list[Item] = []
         self._first = 0
         self._courier = courier
 
@@ -140,6 +144,9 @@ class Outbox(DroppingRecorder):
             return None
         del self.events[: len(taken)]
         item = Item(self.no, self.execution, self._first, taken)
+        for index, event in enumerate(taken, self._first):
+            if event[0] in _PRECIOUS:
+                self.sent.append(Item(self.no, self.execution, index, [event]))
         self._first += len(taken)
         return item
 
@@ -169,12 +176,14 @@ class Courier:
         with self._lock:
             self._outboxes.pop(outbox.execution, None)
             outbox.events.append(end)
+            precious = list(outbox.sent)
             last = outbox.take(len(outbox.events))
             assert last is not None
-            # If something could not be sent, the tail is the last chance for it to get home.
+            # What was sent may have been lost on the way: states go again, twice counts once. If
+            # something could not be sent, the tail is the last chance for it to get home.
             unsent = [item for item in self._unsent if item.execution == outbox.execution]
             self._unsent = [item for item in self._unsent if item.execution != outbox.execution]
-            return encode([*unsent, last])
+            return encode([*precious, *unsent, last])
 
     def wake(self) -> None:
         """Have events sent; safe to be interrupted anywhere (the order of the lines matters)."""
