@@ -1,0 +1,105 @@
+"""One row of the launch form: name, what is to be filled in, what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Checkbox, Input, Select, Static
+
+from flowdeck_app.views.text import clean
+from flowdeck_app.widgets.toggles import PlainCheckbox
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from flowdeck_app.launch_form import Field
+
+
+class FieldRow(Vertical):
+    """A field with its label above no more than one line of trouble.
+
+    Args:
+        spec: what it is.
+        text: what it shows at first.
+        group: ``p`` for a parameter, ``r`` for an option of the runner.
+    """
+
+    class Edited(Message):
+        """The text is another."""
+
+        def __init__(self, row: FieldRow, text: str) -> None:
+            super().__init__()
+            self.row, self.text = row, text
+
+    def __init__(self, spec: Field, text: str, group: str) -> None:
+        super().__init__()
+        self.spec, self.group, self._text = spec, group, text
+
+    def compose(self) -> ComposeResult:
+        """Yield label, kind, editor, trouble."""
+        spec = self.spec
+        star = "*" if spec.required else ""
+        with Horizontal(classes="row"):
+            yield Static(Content(clean(f"{spec.name}{star}", 40)), classes="label")
+            yield Static(Content(clean(spec.annotation or "any", 18)), classes="kind")
+            yield from self._editor()
+        yield Static("", classes="problem", markup=False)
+
+    def on_mount(self) -> None:
+        """Say what it is for when the pointer rests on it."""
+        if self.spec.doc:
+            self.tooltip = Content(clean(self.spec.doc, 300))
+        self.query_one(".problem").display = False
+
+    def _editor(self) -> ComposeResult:
+        spec = self.spec
+        if spec.widget == "bool":
+            yield PlainCheckbox("", value=self._text == "true", compact=True)
+        elif spec.widget == "choice":
+            options = [(Content(clean(choice, 60)), choice) for choice in spec.choices]
+            value = self._text if self._text in spec.choices else Select.NULL
+            yield Select(options, value=value, allow_blank=True, compact=True, prompt="choose")
+        else:
+            hint = "as JSON" if spec.widget in {"list", "json"} else spec.doc[:60]
+            yield Input(self._text, placeholder=clean(hint, 60), compact=True)
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        message.stop()
+        self._edit(message.value)
+
+    @on(Checkbox.Changed)
+    def _toggled(self, message: Checkbox.Changed) -> None:
+        message.stop()
+        self._edit("true" if message.value else "false")
+
+    @on(Select.Changed)
+    def _picked(self, message: Select.Changed) -> None:
+        message.stop()
+        self._edit("" if message.value is Select.NULL else str(message.value))
+
+    def _edit(self, text: str) -> None:
+        if text != self._text:
+            self._text = text
+            self.post_message(self.Edited(self, text))
+
+    def set_text(self, text: str) -> None:
+        """Show another value."""
+        self._text = text
+        if self.spec.widget == "bool":
+            self.query_one(Checkbox).value = text == "true"
+        elif self.spec.widget == "choice":
+            self.query_one(Select).value = text if text in self.spec.choices else Select.NULL
+        else:
+            self.query_one(Input).value = text
+
+    def show_problem(self, problem: str | None) -> None:
+        """Say what is wrong, or that nothing is."""
+        note = self.query_one(".problem", Static)
+        note.display = problem is not None
+        if problem is not None:
+            note.update(Content(clean(problem, 100)))
