@@ -38,7 +38,7 @@ class CacheView:
     def __init__(self, door: SideDoor) -> None:
         self._door = door
         self._fresh: dict[str, Event] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may emit while its thread holds it
 
     def emitted(self, event: Event) -> None:
         """Note a CACHE event that was just emitted."""
@@ -73,4 +73,4 @@ class CacheView:
 
     def abandon(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

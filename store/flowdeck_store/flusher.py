@@ -14,8 +14,10 @@ import time
 from typing import TYPE_CHECKING
 
 from flowdeck_store.errors import StoreBusy, StoreError
+from flowdeck_store.forking import inside_sqlite
 from flowdeck_store.ingest import AppliedMovedError
 from flowdeck_store.trouble import LOCKED, kind_of
+from flowdeck_store.wakeup import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +62,8 @@ class Flusher:
         self._backoff = tuning.backoff
         self._retry_at = self._last_flush = self._last_tick = self._last_sign = 0.0
         self._stopping = False
-        self.wake = threading.Event()  # there is work, after a rest
-        self._hurry = threading.Event()  # do not wait for the next interval
+        self.wake = Signal()  # there is work, after a rest
+        self._hurry = False  # do not wait for the next interval
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="flowdeck-writer", daemon=True)
 
@@ -83,9 +85,17 @@ class Flusher:
         if applied or self._intake.emitted != self._intake.waiting:
             self._intake.rewind(applied)
         self.applied = applied
+        self.verified = min(self.verified, applied)
         before = self._recall.before(lowest) if applied == lowest else []
         if before:
+            self._say_again(before)
+
+    def _say_again(self, before: list[Event]) -> None:
+        try:
             self._link.ingester.commit(before, None)
+        except BaseException:
+            self._link.detach()  # else the next attempt would believe that it was said
+            raise
 
     @property
     def rejected(self) -> int:
@@ -111,7 +121,7 @@ class Flusher:
             self._backoff = min(self._backoff * 2, self._tuning.backoff_max)
         with self._change:
             self._failures += 1
-            self._hurry.clear()
+            self._hurry = False
             self._change.notify_all()
 
     def flush(self, timeout: float | None) -> bool:
@@ -125,7 +135,7 @@ class Flusher:
         with self._change:
             failures = self._failures
             self._barrier = max(self._barrier, target)
-            self._hurry.set()
+            self._hurry = True
             self.wake.set()
             self._change.wait_for(lambda: self._settled(target, failures), timeout)
         if self.verified >= target:
@@ -137,7 +147,7 @@ class Flusher:
         """End the thread after a last attempt; say whether it ended in time."""
         with self._change:
             self._stopping = True
-            self._hurry.set()
+            self._hurry = True
             self.wake.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -160,33 +170,38 @@ class Flusher:
     def _run(self) -> None:
         while True:
             self._gather()
-            if time.monotonic() >= self._retry_at or self._hurry.is_set():
-                self._attempt()
+            if time.monotonic() >= self._retry_at or self._hurry:
+                with inside_sqlite():
+                    self._attempt()
             if self._stopping and (self._troubles.kind is not None or not self._has_work()):
                 break
-        self._finish()
+        with inside_sqlite():
+            self._finish()
 
     def _has_work(self) -> bool:
         return bool(self._held) or self._intake.waiting > 0 or self._barrier > self.verified
 
     def _gather(self) -> None:
         """Wait for events, and then for the moment to flush them."""
-        tuning, now = self._tuning, time.monotonic()
+        tuning = self._tuning
         if self._troubles.kind is not None:
-            self._hurry.wait(min(tuning.tick, max(0.0, self._retry_at - now)))
+            self._pause(min(time.monotonic() + tuning.tick, self._retry_at))
             return
         interval = tuning.interval if self._link.wal else tuning.slow_interval
         due = self._last_flush + interval
         if not self._has_work():
             self._intake.rest()
-            if not self._intake.waiting and not self._stopping:
-                self.wake.wait(tuning.tick)
-            self.wake.clear()
+            if not self._intake.waiting:
+                self._pause(time.monotonic() + tuning.tick)
             due = max(due, time.monotonic() + tuning.linger)
         if self._intake.waiting and len(self._held) + self._intake.waiting < tuning.max_events:
-            delay = due - time.monotonic()
-            if delay > 0:
-                self._hurry.wait(delay)
+            self._pause(due)
+
+    def _pause(self, until: float) -> None:
+        """Sleep, unless somebody is in a hurry."""
+        delay = until - time.monotonic()
+        if delay > 0 and not (self._hurry or self._stopping):
+            self.wake.wait(delay)
 
     def _attempt(self) -> None:
         try:
@@ -233,7 +248,7 @@ class Flusher:
         with self._change:
             self.verified = self.applied
             if self._barrier <= self.verified:
-                self._hurry.clear()
+                self._hurry = False
             self._change.notify_all()
         self._journal.free(self.verified)
         self._intake.relax()
@@ -246,11 +261,17 @@ class Flusher:
         self._on_tick(self._link.conn)
 
     def _resynchronise(self) -> None:
+        """Somebody else changed what the store says it holds: believe it."""
         try:
-            self.applied = self._link.applied()
-            self._held = []
-            self._intake.rewind(max(self.applied, self._journal.first))
-        except (sqlite3.Error, StoreError) as error:
+            applied = self._link.applied()
+            if applied is None:
+                self._link.detach()
+                self.attach()
+            else:
+                self.applied = max(applied, self._journal.first)
+                self._held = []
+                self._intake.rewind(self.applied)
+        except (sqlite3.Error, StoreError, OSError) as error:
             self.failed(error)
 
     def _finish(self) -> None:

@@ -2,6 +2,10 @@
 
 :meth:`Intake.append` is the hottest code there is (several events a task run), hence its shape:
 one lock, no calls but the necessary ones, attributes of the current segment kept here.
+
+It may be interrupted by itself: a signal handler or a finaliser that logs calls it again on the
+same thread, and one that raises ends it, at any call or allocation inside it. So the lock is
+reentrant, and from the check for room to the queue there is neither, until the event is complete.
 """
 
 from __future__ import annotations
@@ -13,19 +17,18 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from flowdeck_store.events import CACHE, LOG, Event
-from flowdeck_store.segment import HEADER_SIZE, RECORD, Buffer
+from flowdeck_store.segment import HEADER_SIZE, RECORD, Buffer, Segment
 from flowdeck_store.text import bounded_event, plain_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flowdeck_store.journal import Cursor, Journal
+    from flowdeck_store.journal import Journal
 
 _LARGE: Final = 32_768  # bytes of a record from which on its texts are checked
 _WARNING: Final = 30
-_HEAD: Final = RECORD.size
 _MARSHAL: Final = 2  # without back references: faster, and events hardly repeat a text
-_pack: Final = RECORD.pack_into
+_pack: Final = RECORD.pack
 
 
 class Intake:
@@ -53,18 +56,21 @@ class Intake:
         self._journal = journal
         self._wake, self._on_cache = wake, on_cache
         self._cap, self._quota = queue_cap, quota
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queue: deque[Event] = deque()
-        self._spill: Cursor | None = None  # set: newer events are in the journal only
         self._taken = 0
         self._awake = False
         self._closed = False
         self._scarce = False
+        self._rolling = False
+        self._deferred: list[Event] = []  # emitted by an interruption of :meth:`_roll`
+        self._segment: Segment
         self._buf: Buffer
-        self._seed: int
-        self._pos: int
-        self._limit: int
-        self._enter(0)
+        self._seed = self._pos = self._limit = 0
+        self._roll(0)
+        # Where to read on when newer events are in the journal only.
+        self._spilling = False
+        self._cursor = journal.cursor(0)
 
     def append(self, event: Event) -> None:
         """Take an event: journal it, queue it, wake the writer. Thread-safe, about a microsecond."""
@@ -76,33 +82,41 @@ class Intake:
         except ValueError:
             event = plain_event(event)
             data = dumps(event, _MARSHAL)
-        size = len(data)
-        if size > _LARGE:
+        if len(data) > _LARGE:
             event = bounded_event(event)
             data = dumps(event, _MARSHAL)
-            size = len(data)
-        check = crc32(data)
         if event[0] == CACHE:
             self._on_cache(event)
+        check = crc32(data)
+        seed = self._seed
+        record = _pack(len(data), check ^ seed) + data
+        size = len(record)
         with self._lock:
-            start = self._pos + _HEAD
-            end = start + size
-            if end > self._limit:
-                if self._closed:
+            pos = self._pos
+            end = pos + size
+            place = slice(pos, end)
+            while end > self._limit or self._seed != seed or self._pos != pos:
+                if not self._make_room(event, size):
                     return
-                self._enter(_HEAD + size)
-                start = self._pos + _HEAD
-                end = start + size
-            buf = self._buf
-            buf[start:end] = data
-            # The length comes last: until it is there, the record does not exist.
-            _pack(buf, start - _HEAD, size, check ^ self._seed)
+                seed = self._seed
+                record = _pack(len(data), check ^ seed) + data
+                pos = self._pos
+                end = pos + size
+                place = slice(pos, end)
+            # Nothing can interrupt from here to the last line: see the module's text.
+            self._buf[place] = record
             self._pos = end
             self.emitted += 1
-            if self._spill is None:
+            if not self._spilling:
+                if self.emitted - self._taken >= self._cap:
+                    cursor = self._cursor
+                    cursor.segment = self._segment
+                    cursor.offset = end
+                    cursor.index = self.emitted
+                    self._spilling = True
                 self._queue.append(event)
-                if len(self._queue) >= self._cap:
-                    self._spill = self._journal.cursor_at(end, self.emitted)
+        if self._deferred:
+            self._take_deferred()
         if not self._awake:
             self._awake = True
             self._wake()
@@ -135,27 +149,33 @@ class Intake:
         queue = self._queue
         if queue:
             events = [queue.popleft() for _ in range(min(most, len(queue)))]
-        elif self._spill is not None:
-            events = self._take_spilled(self._spill, most)
+        elif self._spilling:
+            with self._lock:  # whoever is appending has written the record when we get it
+                stop = self.emitted
+            events = self._journal.read(self._cursor, stop, most)
+            with self._lock:
+                if self._cursor.index == self.emitted:
+                    self._spilling = False
         else:
             events = []
         self._taken += len(events)
         return events
 
-    def renew(self) -> None:
-        """Go on in a new segment if the file of the present one was deleted."""
-        path = self._journal.current.path
-        if path is not None and not path.exists():
-            with self._lock:
-                if not self._closed:
-                    self._enter(0)
-
     def rewind(self, index: int) -> None:
         """Go on with record number ``index``, which must still be in the journal."""
         with self._lock:
             self._queue.clear()
-            self._spill = self._journal.cursor(index)
+            self._cursor = self._journal.cursor(index)
             self._taken = index
+            self._spilling = True
+
+    def renew(self) -> None:
+        """Go on in a new segment if the file of the present one was deleted."""
+        path = self._segment.path
+        if path is not None and not path.exists():
+            with self._lock:
+                if not self._closed:
+                    self._roll(0)
 
     def close(self) -> None:
         """Take no more events: later ones are ignored."""
@@ -165,19 +185,33 @@ class Intake:
 
     def abandon(self) -> None:
         """In a forked child: like :meth:`close`, with a lock that another thread may hold."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._awake = True
         self.close()
 
-    def _take_spilled(self, cursor: Cursor, most: int) -> list[Event]:
-        events = self._journal.read(cursor, self.emitted, most)
-        with self._lock:
-            if cursor.index == self.emitted:
-                self._spill = None
-        return events
+    def _make_room(self, event: Event, need: int) -> bool:
+        """Make sure that a record fits; ``False`` if the event is not to be written now."""
+        if self._closed:
+            return False
+        if self._rolling:
+            self._deferred.append(event)
+            return False
+        if self._pos + need > self._limit:
+            self._roll(need)
+        return True
 
-    def _enter(self, need: int) -> None:
-        segment = self._journal.roll(self.emitted, need)
-        self._scarce = self._journal.bytes > self._quota
-        self._buf, self._seed = segment.buf, segment.seed
-        self._pos, self._limit = HEADER_SIZE, segment.size
+    def _roll(self, need: int) -> None:
+        self._rolling = True
+        self._limit = -1  # whoever interrupts this finds no room and defers
+        try:
+            segment = self._journal.roll(self.emitted, need)
+            self._scarce = self._journal.bytes > self._quota
+            self._segment, self._buf, self._seed = segment, segment.buf, segment.seed
+            self._pos = HEADER_SIZE
+        finally:
+            self._rolling = False
+        self._limit = self._segment.size
+
+    def _take_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, []
+        self.append_many(deferred)

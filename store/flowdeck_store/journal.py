@@ -129,19 +129,13 @@ class Journal:
 
     def cursor(self, index: int) -> Cursor:
         """Return the place of record ``index``, which must be here or be the next one."""
-        for segment in self._chain:
-            if segment.count is None or index < segment.first + segment.count:
-                break
+        segment = self._segment_of(index)
         cursor = Cursor(segment, seg.HEADER_SIZE, segment.first)
         unpack = seg.RECORD.unpack_from
         while cursor.index < index:
             cursor.offset += seg.RECORD.size + unpack(segment.buf, cursor.offset)[0]
             cursor.index += 1
         return cursor
-
-    def cursor_at(self, offset: int, index: int) -> Cursor:
-        """Return a place in the segment that is being written."""
-        return Cursor(self.current, offset, index)
 
     def read(self, cursor: Cursor, stop: int, most: int) -> list[Event]:
         """Read up to ``most`` events before number ``stop`` and move the cursor on."""
@@ -150,7 +144,7 @@ class Journal:
         while cursor.index < stop and len(events) < most:
             segment = cursor.segment
             if segment.count is not None and cursor.index == segment.first + segment.count:
-                cursor.segment = segment = self._chain[self._chain.index(segment) + 1]
+                cursor.segment = segment = self._segment_of(cursor.index)
                 cursor.offset = seg.HEADER_SIZE
             start = cursor.offset + size
             cursor.offset = start + unpack(segment.buf, cursor.offset)[0]
@@ -166,6 +160,16 @@ class Journal:
             else:
                 segment.detach()
         self._spares.clear()
+
+    def _segment_of(self, index: int) -> seg.Segment:
+        """Return the segment that holds record ``index``, or will hold it next.
+
+        Skips segments without records: their beginning was interrupted.
+        """
+        for segment in self._chain:
+            if segment.count is None or index < segment.first + segment.count:
+                return segment
+        return self.current
 
     def _spare(self, size: int) -> seg.Segment | None:
         if self._spares and size <= self.segment_bytes:

@@ -119,11 +119,11 @@ class StoreLink:
             return False
         return not self.wal or os.path.exists(f"{self.paths.db}-wal")
 
-    def applied(self) -> int:
-        """Read how many records of the journal the store holds."""
+    def applied(self) -> int | None:
+        """Read how many records of the journal the store holds; ``None``: it forgot the session."""
         query = "SELECT applied FROM sessions WHERE id=?"
         rows = self.conn.execute(query, (self.session_id,)).fetchall()
-        return int(rows[0][0]) if rows else 0
+        return int(rows[0][0]) if rows else None
 
     def shrink_wal(self) -> None:
         """Merge a large write-ahead log into the file, unless a reader needs it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck_store import crash, identity
 from flowdeck_store.connection import WAIT_S, connect_ro, connect_rw
 from flowdeck_store.errors import StoreBusy, StoreCorrupt
+from flowdeck_store.forking import breathe, inside_sqlite
 from flowdeck_store.gate import gate_of
 from flowdeck_store.paths import StorePaths
 from flowdeck_store.recovery import Recovered, Recovery, Stopped
@@ -58,22 +59,31 @@ def recover(home: Path, stop: Callable[[], bool] = lambda: False) -> list[Recove
     """
     paths = StorePaths(home)
     done: list[Recovered] = []
+
+    def pause() -> bool:
+        breathe()
+        return stop()
+
     try:
-        recovery = Recovery(paths, stop)
-        if not _look(paths, recovery).is_bad:
-            return done
-        with gate_of(paths.locks / "recovery").hold(WAIT_S):
-            for uid in sorted(_look(paths, recovery).dead):
-                recovered = recovery.session(uid)
-                if recovered is not None:
-                    done.append(recovered)
-            _end_launches(paths, _look(paths, recovery).launches)
+        with inside_sqlite():
+            _recover_all(paths, Recovery(paths, pause), done)
     except Stopped:
         pass
     except (StoreBusy, sqlite3.Error, OSError) as error:
         if kind_of(error) == DAMAGED:
             raise StoreCorrupt(paths.db, str(error)) from error
     return done
+
+
+def _recover_all(paths: StorePaths, recovery: Recovery, done: list[Recovered]) -> None:
+    if not _look(paths, recovery).is_bad:
+        return
+    with gate_of(paths.locks / "recovery").hold(WAIT_S):
+        for uid in sorted(_look(paths, recovery).dead):
+            recovered = recovery.session(uid)
+            if recovered is not None:
+                done.append(recovered)
+        _end_launches(paths, _look(paths, recovery).launches)
 
 
 @dataclass(frozen=True, slots=True)

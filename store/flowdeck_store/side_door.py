@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flowdeck_store.connection import connect_rw
+from flowdeck_store.forking import inside_sqlite
 from flowdeck_store.gate import gate_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SideDoor:
         Raises:
             StoreError, sqlite3.Error, OSError: the store cannot be opened or read.
         """
-        with self._lock:
+        with self._lock, inside_sqlite():
             conn = self._opened()
             try:
                 yield conn

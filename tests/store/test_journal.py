@@ -154,6 +154,17 @@ def test_reading_can_begin_at_any_record_and_crosses_segments(tmp_path: Path) ->
     assert journal.read(journal.cursor(900), 900, 10) == []
 
 
+def test_a_reader_goes_on_when_the_segment_that_it_finished_is_freed(tmp_path: Path) -> None:
+    journal, intake = make(tmp_path / "j")
+    for number in range(900):
+        intake.append(event(number))
+    end_of_first = journal._chain[1].first
+    cursor = journal.cursor(0)
+    assert len(journal.read(cursor, end_of_first, 10**6)) == end_of_first
+    journal.free(end_of_first)
+    assert [e[1] for e in journal.read(cursor, 900, 10**6)] == list(range(end_of_first, 900))
+
+
 def test_freeing_keeps_what_is_not_applied(tmp_path: Path) -> None:
     journal, intake = make(tmp_path / "j")
     for number in range(900):
