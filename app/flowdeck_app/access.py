@@ -30,10 +30,13 @@ class _Lane:
     def __init__(self, name: str, home: Path) -> None:
         self._home = home
         self._reader: Reader | None = None
+        self.closed = False
         self.pool = ThreadPoolExecutor(1, thread_name_prefix=f"flowdeck-{name}")
 
     def call(self, work: Callable[[Reader], T]) -> T:
         """Call ``work`` with the reader; runs on the lane's thread."""
+        if self.closed:
+            raise RuntimeError("the store access is closed")
         if self._reader is None:
             self._reader = Reader.open(self._home)
         return work(self._reader)
@@ -99,6 +102,7 @@ class StoreAccess:
             self._closed = True
             lanes, self._lanes = list(self._lanes.values()), {}
         for lane in lanes:
+            lane.closed = True
             lane.interrupt()
             lane.pool.submit(lane.forget)
             lane.pool.shutdown(wait=True)

@@ -82,7 +82,9 @@ def short_message(message: str) -> str:
 
 
 def _message(row: TaskRow, look: Look) -> Cell:
-    text = clean(short_message(row.record.message or ""), 600, newline=" ", ascii_only=look.symbols.ascii)
+    text = clean(
+        short_message(row.record.message or ""), 600, newline=" ", ascii_only=look.symbols.ascii
+    )
     wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
     return text, "" if wrong else "$fd-muted"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textual.selection import Selection
 
     from flowdeck_app.views.look import Look
-    from flowdeck_app.widgets.line_rows import LineRows
+    from flowdeck_app.widgets.line_base import LineBase
 
 R = TypeVar("R")
 
@@ -61,7 +61,7 @@ class _Drawn(Generic[R]):
 class Drawing(Generic[R]):
     """The drawing half of a line view."""
 
-    def __init__(self, view: LineRows[R]) -> None:
+    def __init__(self, view: LineBase[R]) -> None:
         self._view = view
         self.painter = Painter(view)
         self.told: tuple[Any, int] | None = None
@@ -118,7 +118,7 @@ class Drawing(Generic[R]):
         for index in indexes:
             row = self._view.row_at(index)
             if row is not None:
-                self._drawn.pop(self._view.source.key(row), None)
+                self._drawn.pop(self._view.key_of(row), None)
 
     def repaint_changed(self) -> None:
         """Have those lines drawn again that would look different now."""
@@ -269,7 +269,7 @@ class Drawing(Generic[R]):
     def _strips(self, index: int, row: R, moment: Moment) -> list[Strip]:
         """Return the strips of a row, drawn or as kept."""
         view = self._view
-        key = view.source.key(row)
+        key = view.key_of(row)
         variant, marked = self._variant(index, moment), key in view.marks
         kept = self._drawn.get(key)
         if kept is not None and kept.fits(row, variant, marked):
@@ -343,7 +343,7 @@ class Drawing(Generic[R]):
             end = len(content.plain) if end == -1 else min(end, len(content.plain))
             content = with_spans(content, [(start, end)], "on $screen-selection-background")
         variant = self._variant(index, moment)
-        marked = not line and view.source.key(row) in view.marks
+        marked = not line and view.key_of(row) in view.marks
         body = self.painter.strip(content, variant)
         panned = len(body.crop(0, view.pan).text) if view.pan else 0
         shown = fitted(body, view.pan, moment.body, self.painter.style("", variant))

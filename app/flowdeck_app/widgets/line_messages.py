@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from flowdeck_app.widgets.line_rows import LineRows
+    from flowdeck_app.widgets.line_base import LineBase
     from flowdeck_app.widgets.source import Key
 
 
 class About(Message):
     """Base of the messages about a row: the view, the row's key, and the row if it is at hand."""
 
-    def __init__(self, view: LineRows[Any], key: Key | None, row: Any) -> None:
+    def __init__(self, view: LineBase[Any], key: Key | None, row: Any) -> None:
         super().__init__()
         self.view, self.key, self.row = view, key, row
 
     @property
-    def control(self) -> LineRows[Any]:
+    def control(self) -> LineBase[Any]:
         """The view that sent it, for ``@on(…, "#id")``."""
         return self.view
 
@@ -35,12 +35,12 @@ class Opened(About, namespace="line_view"):
 class Changed(Message, namespace="line_view"):
     """Rows were loaded, marks or follow mode changed: figures round the view may differ."""
 
-    def __init__(self, view: LineRows[Any]) -> None:
+    def __init__(self, view: LineBase[Any]) -> None:
         super().__init__()
         self.view = view
 
     @property
-    def control(self) -> LineRows[Any]:
+    def control(self) -> LineBase[Any]:
         """The view that sent it."""
         return self.view
 
@@ -52,6 +52,6 @@ class Changed(Message, namespace="line_view"):
 class Failed(Message, namespace="line_view"):
     """The source could not be asked; the view shows it and keeps the rows it has."""
 
-    def __init__(self, view: LineRows[Any], error: Exception) -> None:
+    def __init__(self, view: LineBase[Any], error: Exception) -> None:
         super().__init__()
         self.view, self.error = view, error

@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
     from textual.selection import Selection
 
-    from flowdeck_app.widgets.line_view import LineView
+    from flowdeck_app.widgets.line_base import LineBase
 
 #: Rows copied at most in one go.
 MOST: Final = 100_000
 
 
-def rows_of(view: LineView[Any], selection: Selection) -> range:
+def rows_of(view: LineBase[Any], selection: Selection) -> range:
     """Return the indexes of the rows that a selection touches."""
     first = 0 if selection.start is None else selection.start.y // LINES
     last = view.count - 1 if selection.end is None else selection.end.y // LINES
     return range(first, min(last + 1, view.count, first + MOST))
 
 
-def text_at_hand(view: LineView[Any], selection: Selection) -> str:
+def text_at_hand(view: LineBase[Any], selection: Selection) -> str:
     """Return the selected text, leaving out rows that are not at hand."""
     rows = ((index, view.row_at(index)) for index in rows_of(view, selection))
     return _text(view, selection, ((index, row) for index, row in rows if row is not None))
 
 
-async def whole_text(view: LineView[Any], selection: Selection) -> str:
+async def whole_text(view: LineBase[Any], selection: Selection) -> str:
     """Return the selected text, fetching what is not at hand."""
     indexes = rows_of(view, selection)
-    source = view.source
+    source = view.drawn_source
     rows = await source.run(lambda: source.fetch(indexes.start, len(indexes)))
     return _text(view, selection, enumerate(rows, indexes.start))
 
 
-def _text(view: LineView[Any], selection: Selection, rows: Iterable[tuple[int, Any]]) -> str:
+def _text(view: LineBase[Any], selection: Selection, rows: Iterable[tuple[int, Any]]) -> str:
     pieces: list[str] = []
     look, width = view.look, view.body_width
     for index, row in rows:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowdeck_app.glyphs import Symbols
-    from flowdeck_app.widgets.line_rows import LineRows
+    from flowdeck_app.widgets.line_base import LineBase
 
 
-def state_texts(view: LineRows[Any], cells: int) -> Sequence[tuple[str, str]]:
+def state_texts(view: LineBase[Any], cells: int) -> Sequence[tuple[str, str]]:
     """Return the lines of the empty, loading or error state, each with its style."""
     room = max(10, cells - 8)
     if view.error is not None:
@@ -29,7 +29,7 @@ def state_texts(view: LineRows[Any], cells: int) -> Sequence[tuple[str, str]]:
     return [(title, "$fd-strong"), *hints]
 
 
-def state_content(view: LineRows[Any], cells: int, height: int, y: int) -> Content | None:
+def state_content(view: LineBase[Any], cells: int, height: int, y: int) -> Content | None:
     """Return line ``y`` of a view without rows, ``None`` for an empty line."""
     texts = state_texts(view, cells)
     first = max(1, (height - len(texts)) // 3)
@@ -40,7 +40,7 @@ def state_content(view: LineRows[Any], cells: int, height: int, y: int) -> Conte
     return Content.styled(fit(" " * left + text, cells, ellipsis=""), style)
 
 
-def overlay_content(view: LineRows[Any], signs: Symbols) -> Content | None:
+def overlay_content(view: LineBase[Any], signs: Symbols) -> Content | None:
     """Return what lies over the right end of the last line, ``None`` if there is nothing."""
     if view.error is not None:
         return Content.styled(" cannot refresh ", "bold $fd-crashed")

@@ -65,7 +65,10 @@ class LineView(LineRows[R], can_focus=True):
         index = await source.run(lambda: source.index_of(key))
         if index is None:
             return False
-        self._put_cursor(index)
+        if source is self.drawn_source:
+            self._put_cursor(index)
+        else:
+            self._cursor_key = key
         return True
 
     def set_follow(self, follow: bool) -> None:
@@ -203,7 +206,7 @@ class LineView(LineRows[R], can_focus=True):
             )
 
     async def _find_from(self, start: int, step: int) -> None:
-        source, text = self.source, self.searched
+        source, text = self.drawn_source, self.searched
         try:
             found = await source.run(lambda: source.find(text, start, step))
         except Exception as error:  # as in _load_once
