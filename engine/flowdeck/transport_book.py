@@ -46,7 +46,6 @@ class Book:
         pickling: the engine's flavour.
         fetch: moves the reply of a handle here; blocks. May raise anything.
         on_tick: called on the book's thread every ``tick`` seconds.
-        on_started: called there when it is known that a run's function was called.
         name: of the engine, for the thread.
         tick: seconds.
     """
@@ -58,7 +57,6 @@ class Book:
         pickling: Pickling,
         fetch: Callable[[Any], Reply],
         on_tick: Callable[[], None],
-        on_started: Callable[[Entry], None] | None = None,
         name: str,
         tick: float = 0.25,
     ) -> None:
@@ -68,12 +66,11 @@ class Book:
         self._pickling = pickling
         self._fetch = fetch
         self._on_tick = on_tick
-        self._on_started = on_started
         self._tick = tick
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._submitting = threading.Lock()
-        #: Number of ended runs whose value is on the cluster -> (its execution, told that again).
-        self._remote: dict[int, tuple[int | None, bool]] = {}
+        #: The execution that counted of each run that has ended; ``None`` once others were told of.
+        self._ended: dict[int, int | None] = {}
         self._lazy: weakref.WeakSet[RemoteValue] = weakref.WeakSet()
         self._helpers: Any = None
         self._thread = threading.Thread(target=self._main, name=f"flowdeck-{name}", daemon=True)
@@ -129,6 +126,7 @@ class Book:
     def drop(self, entry: Entry) -> None:
         """Forget a run that somebody else ends."""
         if self.entries.get(entry.run.no) is entry:
+            self._ended[entry.run.no] = entry.execution
             del self.entries[entry.run.no]
 
     def tracks(self, run: TaskRun) -> bool:
@@ -194,12 +192,9 @@ class Book:
             if entry is None:
                 self._stray(item, quiet)
                 continue
-            started = entry.started
             end = entry.take(item, quiet)
             if end is not None:
                 self._end(entry, end)
-            elif entry.started and not started and self._on_started is not None:
-                self._on_started(entry)
 
     def _look(self) -> None:
         for entry in list(self.entries.copy().values()):
@@ -209,13 +204,15 @@ class Book:
         self._on_tick()
 
     def _stray(self, item: Item, quiet: bool) -> None:
-        """Events of a run that has ended here: cancelled, or executed again by the engine."""
-        info = self.flow_run.info
-        known = self._remote.get(item.no)
-        if known is not None and known[0] != item.execution and not known[1]:
-            self._remote[item.no] = known[0], True
-            self.flow_run.recorder.emit(executed_again(info.uid, item.no))
-        record_logs(self.flow_run.recorder, item, quiet, f"{info.uid}.{item.no}")
+        """Events of a run that has ended here: it was given up and goes on, or the engine executes
+        it again because a dependent needs its value, which was lost."""
+        uid = self.flow_run.info.uid
+        counted = self._ended.get(item.no)
+        if counted == item.execution:
+            record_logs(self.flow_run.recorder, item, quiet, f"{uid}.{item.no}")
+        elif counted is not None:
+            self._ended[item.no] = None
+            self.flow_run.recorder.emit(executed_again(uid, item.no))
 
     # -- ending -----------------------------------------------------------------------------------------
 
@@ -244,7 +241,6 @@ class Book:
 
     def _stays(self, entry: Entry) -> RemoteValue:
         value = RemoteValue(self, entry.handle)
-        self._remote[entry.run.no] = entry.execution, False
         self._lazy.add(value)
         return value
 

@@ -5,31 +5,25 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import platform
 import shutil
-import socket
 import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import dask
 import distributed
 from distributed import LocalCluster
 
-import flowdeck
-from flowdeck.task_runners import dask_quiet, dask_spawn, dask_worker
+from flowdeck.task_runners import dask_check, dask_quiet, dask_spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import ExitStack
 
     from flowdeck.flow_run import FlowRun
 
 make_client: Final[Any] = distributed.Client  # it has types, but not all of it
 
-#: Seconds to wait for an existing cluster.
-TIMEOUT: Final = 10.0
 #: Settings of temporary clusters, each with Dask's own default: who has changed one keeps it.
 _SETTINGS: Final[dict[str, tuple[Any, Any]]] = {
     # Two tasks in flight for each thread make Dask wait for itself between short tasks.
@@ -88,13 +82,14 @@ def connect(address: Any, client_kwargs: dict[str, Any], log: logging.Logger) ->
     """
     if isinstance(address, str):
         log.info("Connecting to an existing Dask cluster at %s", address)
-        _check_address(address, float(client_kwargs.get("timeout") or TIMEOUT))
     else:
         log.info("Connecting to existing Dask cluster %s", address)
     with contextlib.ExitStack() as exits:
         exits.enter_context(dask_quiet.quiet())
+        if isinstance(address, str):
+            dask_check.check_address(address, client_kwargs)
         client = _client(address, client_kwargs, exits)
-        _check_versions(client)
+        dask_check.check_versions(client)
         _tell_dashboard(client, log)
         return Link(client, None, exits.pop_all())
 
@@ -137,7 +132,7 @@ def start(
                 cluster.sync(_awaited, found)
         client = _client(cluster, client_kwargs, exits)
         exits.enter_context(dask_quiet.recorded(flow_run))
-        _check_versions(client)
+        dask_check.check_versions(client)
         _tell_dashboard(client, log)
         return Link(client, cluster, exits.pop_all())
 
@@ -176,7 +171,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _client(where: Any, client_kwargs: dict[str, Any], exits: ExitStack) -> Any:
-    kwargs = {"timeout": TIMEOUT, "set_as_default": False, **client_kwargs}
+    kwargs = {"timeout": dask_check.TIMEOUT, "set_as_default": False, **client_kwargs}
     client = make_client(where, **kwargs)
     exits.callback(_close_client, client)
     return client
@@ -198,77 +193,3 @@ def _tell_dashboard(client: Any, log: logging.Logger) -> None:
         link = client.dashboard_link
     if link:
         log.info("The Dask dashboard is available at %s", link)
-
-
-# -- what may be wrong with an existing cluster --------------------------------------------------------
-
-
-def _check_address(address: str, seconds: float) -> None:
-    """Try a plain connection first: Dask's own client takes longer and says less.
-
-    Raises:
-        ConnectionError: nothing answers.
-    """
-    parts = urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme not in ("tcp", "tls", "ws", "wss") or not parts.hostname or not parts.port:
-        return  # Dask has the word
-    try:
-        socket.create_connection((parts.hostname, parts.port), timeout=seconds).close()
-    except OSError as error:
-        why = error.strerror or str(error) or type(error).__name__
-        raise ConnectionError(
-            f"There is no Dask scheduler at {address}: {why}. Check the address, and that the "
-            "scheduler runs there and can be reached from here."
-        ) from error
-
-
-def _check_versions(client: Any) -> None:
-    """Refuse a cluster whose processes could not read what they are sent.
-
-    Raises:
-        RuntimeError: says which process runs what, and what to do.
-    """
-    for where, found in _versions_there(client):
-        problem = misfit(found)
-        if problem is not None:
-            raise RuntimeError(f"The Dask {where} {problem}")
-
-
-def _versions_there(client: Any) -> Iterator[tuple[str, Any]]:
-    scheduler = client.scheduler.address
-    try:
-        yield f"scheduler at {scheduler}", client.run_on_scheduler(dask_worker.versions)
-    except Exception as error:
-        yield f"scheduler at {scheduler}", error
-    try:
-        found = client.run(dask_worker.versions, on_error="return", callback_timeout=TIMEOUT)
-    except TimeoutError:
-        return  # workers that are too busy to answer: not known
-    except Exception as error:
-        yield "workers", error
-        return
-    for address, answer in found.items():
-        yield f"worker at {address}", answer
-
-
-def misfit(found: Any) -> str | None:
-    """Say in what a process of the cluster does not fit this one; ``None`` if it does.
-
-    Args:
-        found: what :func:`flowdeck.task_runners.dask_worker.versions` gave there, or raised.
-    """
-    wanted = f"flowdeck {flowdeck.__version__}"
-    if isinstance(found, BaseException):
-        if isinstance(found, ImportError):
-            return f"cannot import flowdeck ({found}). Install {wanted} there."
-        return f"does not answer as it should: {type(found).__name__}: {found}"
-    version, protocol, python = found
-    if protocol != dask_worker.PROTOCOL:
-        return f"has flowdeck {version}, which does not fit. Install {wanted} there."
-    here = platform.python_version()
-    if python.split(".")[:2] != here.split(".")[:2]:
-        return (
-            f"runs Python {python}, this flow Python {here}. Functions travel between equal minor "
-            "versions of Python only."
-        )
-    return None

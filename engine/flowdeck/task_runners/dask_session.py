@@ -17,7 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.stopping import end_stopped
-from flowdeck.task_runners import dask_worker
+from flowdeck.task_runners import dask_local, dask_worker
 from flowdeck.transitions import crash_message
 from flowdeck.transport_book import Book
 from flowdeck.transport_gate import Gate
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from flowdeck.transport_payload import Payload
     from flowdeck.transport_values import Reply
 
-#: Bytes of a payload that go to a worker directly and not through the scheduler's memory.
-_LARGE: Final = 2 * 1024 * 1024
+#: Bytes of a payload's part that becomes data of its own and not part of Dask's graph.
+_LARGE: Final = 1024 * 1024
 #: Times a future is looked at before an error that should have been explained is taken as it is.
 _PATIENCE: Final = 4
 _GONE: Final = "The connection to the Dask scheduler was lost: the cluster is gone, or unreachable."
@@ -58,15 +58,18 @@ class Session:
             pickling=pickling,
             fetch=self._fetch,
             on_tick=self._tick,
-            on_started=self._on_started,
             name="dask",
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self._gate = Gate(self.book, self._send)
+        self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
         self._topic = dask_worker.topic_of(self._uid)
-        self._client.subscribe_topic(self._topic, self._on_event)
+        if link.scheduler is not None:
+            dask_local.Watcher(link.scheduler, self._topic, self.book.put, self._key_of)
+        else:
+            self._client.subscribe_topic(self._topic, self._on_event)
         self.book.start()
 
     # -- submitting -----------------------------------------------------------------------------------
@@ -108,14 +111,13 @@ class Session:
 
     def _submit(self, run: TaskRun, payload: Payload) -> Any:
         """In the context of the call, where `dask.annotate` is in force."""
-        client = self._client
         head: Any = payload.head
         if len(head) > _LARGE:
-            head = client.scatter([head], hash=False)[0]
-        return client.submit(
+            head = self._client.scatter([head], hash=False)[0]
+        return self._client.submit(
             dask_worker.run_task,
             self._uid,
-            payload.code,
+            self._code(payload.code),
             head,
             *payload.inputs,
             key=f"{run.name}-{uuid.uuid4().hex}-{run.info.run_count}",
@@ -123,6 +125,16 @@ class Session:
             # Else tasks that are submitted within the same moment run in reverse order.
             fifo_timeout="0ms",
         )
+
+    def _code(self, code: bytes) -> Any:
+        """Return what stands for a task's code: large code goes to the workers once."""
+        if len(code) <= _LARGE:
+            return code
+        known = self._codes.get(id(code))
+        if known is None:  # the bytes are kept: their id must not be given to others
+            future = self._client.scatter([code], hash=False, broadcast=True)[0]
+            known = self._codes[id(code)] = code, future
+        return known[1]
 
     def _fetch(self, future: Any) -> Reply:
         if not self._link.is_open:
@@ -137,21 +149,12 @@ class Session:
         if type(event[1]) is bytes:
             self.book.put(event[1])
 
-    def _on_started(self, entry: Entry) -> None:
-        """A function that was called must not be called again because its worker died: its side
-        effects happened. Tasks that were only queued on that worker go to another one.
-
-        Dask cannot tell the two apart. On a cluster of our own we tell it, unless its user has
-        decided how often tasks may be tried.
-        """
-        scheduler = self._link.scheduler
-        if scheduler is None or entry.handle is None:
-            return
-        if scheduler.allowed_failures != _DEFAULT_ALLOWED_FAILURES:
-            return
-        task = scheduler.tasks.get(entry.handle.key)
-        if task is not None:
-            task.suspicious = max(task.suspicious, scheduler.allowed_failures)
+    def _key_of(self, no: int) -> str | None:
+        entry = self.book.entries.get(no)
+        if entry is None or entry.handle is None:
+            return None
+        key: str = entry.handle.key
+        return key
 
     def _tick(self) -> None:
         self._gate.tick()
@@ -252,8 +255,6 @@ class Session:
         """Bring home what the flow returned, leave the cluster, close it if it is ours."""
         self._closing = True
         self.book.rescue(self._flow_run.state)
-        with contextlib.suppress(Exception):
-            self._client.unsubscribe_topic(self._topic)
         if self._link.cluster is None and self._link.is_open:
             self._forget()
         self._link.close()
@@ -263,6 +264,7 @@ class Session:
         """Leave nothing of this flow run behind on a cluster that goes on."""
         futures = [e.handle for e in self.book.entries.copy().values() if e.handle is not None]
         with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic(self._topic)
             self._client.cancel(futures)
         with contextlib.suppress(Exception):
             self._client.run(dask_worker.forget, self._uid, wait=False)
@@ -271,7 +273,6 @@ class Session:
 
 
 _CRASHED: Final = "Execution was interrupted by an unexpected exception:"
-_DEFAULT_ALLOWED_FAILURES: Final = 3
 
 
 def _retries(annotations: dict[str, Any]) -> int | None:

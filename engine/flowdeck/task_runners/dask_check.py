@@ -1,0 +1,129 @@
+"""Finding out what is wrong with a Dask cluster before anything is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import distributed
+from distributed.comm.core import connect as _connect
+from distributed.comm.registry import get_backend
+
+import flowdeck
+from flowdeck.task_runners import dask_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Seconds to wait for an existing cluster.
+TIMEOUT: Final = 10.0
+_WITH_PORT: Final = ("tcp", "tls", "ws", "wss")
+connect: Final[Any] = _connect
+security_class: Final[Any] = distributed.Security
+
+
+def check_address(address: str, client_kwargs: dict[str, Any]) -> None:
+    """See whether a Dask scheduler answers.
+
+    Dask's own client takes longer to find out, says less, and leaves threads behind.
+
+    Args:
+        address: of the scheduler.
+        client_kwargs: for the client: ``timeout`` and ``security`` are heeded here too.
+
+    Raises:
+        ConnectionError: nothing answers, or something else.
+        ValueError: Dask knows no such kind of address.
+    """
+    seconds = float(client_kwargs.get("timeout") or TIMEOUT)
+    if "://" in address:
+        get_backend(address.partition("://")[0])
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme in _WITH_PORT and parts.hostname and parts.port:
+        _check_port(address, parts.hostname, parts.port, seconds)
+    with ThreadPoolExecutor(1, "flowdeck-dask-check") as pool:  # there may be a loop in this thread
+        pool.submit(asyncio.run, _greet(address, seconds, client_kwargs.get("security"))).result()
+
+
+def _check_port(address: str, host: str, port: int, seconds: float) -> None:
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise ConnectionError(
+            f"There is no Dask scheduler at {address}: {why}. Check the address, and that the "
+            "scheduler runs there and can be reached from here."
+        ) from error
+
+
+async def _greet(address: str, seconds: float, security: Any) -> None:
+    if isinstance(security, dict):
+        security = security_class(**security)
+    arguments = (security or security_class()).get_connection_args("client")
+    try:
+        async with asyncio.timeout(seconds):
+            comm = await connect(address, timeout=seconds, **arguments)
+    except (Exception, MemoryError) as error:  # the answer of something else may say anything
+        raise ConnectionError(
+            f"What answers at {address} does not talk like a Dask scheduler: "
+            f"{type(error).__name__}: {error}. Check host and port, and whether it wants TLS."
+        ) from error
+    comm.abort()
+
+
+# -- versions --------------------------------------------------------------------------------------------
+
+
+def check_versions(client: Any) -> None:
+    """Refuse a cluster whose processes could not read what they are sent.
+
+    Workers would die of it, one after the other.
+
+    Raises:
+        RuntimeError: says which process runs what, and what to do.
+    """
+    for where, found in _versions_there(client):
+        problem = misfit(found)
+        if problem is not None:
+            raise RuntimeError(f"The Dask {where} {problem}")
+
+
+def _versions_there(client: Any) -> Iterator[tuple[str, Any]]:
+    scheduler = client.scheduler.address
+    try:
+        yield f"scheduler at {scheduler}", client.run_on_scheduler(dask_worker.versions)
+    except Exception as error:
+        yield f"scheduler at {scheduler}", error
+    found: dict[str, Any] = {}
+    with contextlib.suppress(TimeoutError):  # workers that are too busy to answer: not known
+        found = client.run(dask_worker.versions, on_error="return", callback_timeout=TIMEOUT)
+    for address, answer in found.items():
+        yield f"worker at {address}", answer
+
+
+def misfit(found: Any) -> str | None:
+    """Say in what a process of the cluster does not fit this one; ``None`` if it does.
+
+    Args:
+        found: what :func:`flowdeck.task_runners.dask_worker.versions` gave there, or raised.
+    """
+    wanted = f"flowdeck {flowdeck.__version__}"
+    if isinstance(found, BaseException):
+        if isinstance(found, ImportError):
+            return f"cannot import flowdeck ({found}). Install {wanted} there."
+        return f"does not answer as it should: {type(found).__name__}: {found}"
+    version, protocol, python = found
+    if protocol != dask_worker.PROTOCOL:
+        return f"has flowdeck {version}, which does not fit. Install {wanted} there."
+    here = platform.python_version()
+    if python.split(".")[:2] != here.split(".")[:2]:
+        return (
+            f"runs Python {python}, this flow Python {here}. Functions travel between equal minor "
+            "versions of Python only."
+        )
+    return None
