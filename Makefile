@@ -64,6 +64,7 @@ bench: $(TEST_READY)
 
 docs-screens: $(TEST_READY)
 	$(BIN)/python docs/screens.py
+	$(BIN)/python docs/app_screens.py
 
 pins: $(TEST_READY)
 	$(BIN)/python -m pip list --format=freeze --exclude-editable \
