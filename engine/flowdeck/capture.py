@@ -28,7 +28,8 @@ def _print(*values: Any, **options: Any) -> None:
     """What ``print`` is while some run logs its prints."""
     run: Any = context.current_task_run.get() or context.current_flow_run.get()
     file = options.get("file")
-    if run is None or not wants_prints(run) or file not in (None, sys.stdout, sys.stderr):
+    ours = file is None or file is sys.stdout or file is sys.stderr
+    if run is None or not ours or not wants_prints(run):
         _original(*values, **options)
         return
     buffer = io.StringIO()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import context, inputs
+from flowdeck import context, inputs, logging, waiting
 from flowdeck.recording import DROPPING
 from flowdeck.runs import FlowRunInfo, TaskRun
+from flowdeck.settings import get_settings
 from flowdeck.task_run import Execution
+from flowdeck.upstreams import first_bad, not_ready, of_wait_for, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flowdeck.states import State
     from flowdeck.tasks import Task
+    from flowdeck.upstreams import Upstream
 
 
 def call_outside(
@@ -24,22 +26,43 @@ def call_outside(
     return_state: bool,
 ) -> Any:
     """Run the task here; an async one gives an awaitable."""
+    logging.setup()
     inputs.materialise(parameters)
-    for item, _ in inputs.find(list(wait_for or ())) + inputs.find(list(parameters.values())):
-        if inputs.is_future(item):
-            item._wait(None)
     outer = context.current_task_run.get()
-    info = outer.info if outer is not None else FlowRunInfo("", "", "")
+    info = outer.info if outer is not None else _no_flow_run()
     tags = task.tags | context.current_tags()
     run = TaskRun(task, info, DROPPING, 0, 0, f"{task.name}-0", parameters, tags)
+    upstreams = _upstreams(run, wait_for)
     if task.isasync:
-        return _run_async(run, return_state)
-    return _end(contextvars.copy_context().run(Execution(run).run_here), return_state)
+        return _run_async(run, upstreams, return_state)
+    waiting.wait(runs_of(upstreams))
+    if not _blocked(run, upstreams):
+        contextvars.copy_context().run(Execution(run).run_here)
+    return run.state if return_state else run.state.value()
 
 
-async def _run_async(run: TaskRun, return_state: bool) -> Any:
-    return _end(await Execution(run).run_async(), return_state)
+async def _run_async(run: TaskRun, upstreams: list[Upstream], return_state: bool) -> Any:
+    await waiting.wait_async(runs_of(upstreams))
+    if not _blocked(run, upstreams):
+        await Execution(run).run_async()
+    return run.state if return_state else run.state.value()
 
 
-def _end(state: State[Any], return_state: bool) -> Any:
-    return state if return_state else state.value()
+def _no_flow_run() -> FlowRunInfo:
+    settings = get_settings()
+    return FlowRunInfo(
+        "", "", "", log_prints=settings.log_prints, persist_result=settings.persist_results
+    )
+
+
+def _upstreams(run: TaskRun, wait_for: Iterable[Any] | None) -> list[Upstream]:
+    waited = [] if wait_for is None else of_wait_for(wait_for)
+    return waited + inputs.find(list((run.parameters or {}).values()))
+
+
+def _blocked(run: TaskRun, upstreams: list[Upstream]) -> bool:
+    """Say whether an upstream did not complete; the run is then over."""
+    bad = first_bad(upstreams)
+    if bad is not None:
+        run.enter(not_ready(bad))
+    return bad is not None

@@ -16,7 +16,16 @@ from flowdeck.names import slug
 from flowdeck.recording import recorder
 from flowdeck.runs import FlowRunInfo
 from flowdeck.settings import get_settings
-from flowdeck.states import NotReady, State, exception_of
+from flowdeck.states import State, exception_of
+from flowdeck.upstreams import (
+    blocked_message,
+    first_bad,
+    not_ready,
+    of_call,
+    of_wait_for,
+    runs_of,
+    value_of,
+)
 from flowdeck_store import events
 from flowdeck_store.events import now_us
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowdeck.flows import Flow
-    from flowdeck.submission import Upstream
+    from flowdeck.upstreams import Upstream
 
 
 def call_sync(
@@ -38,7 +47,7 @@ def call_sync(
     from flowdeck.flow_drive import run_sync
 
     upstreams, waited = _upstreams(parameters, wait_for)
-    waiting.wait(_task_runs(upstreams + waited))
+    waiting.wait(runs_of(upstreams + waited))
     run = _create(flow, parameters, parent, upstreams, waited)
     if isinstance(run, State):
         return run if return_state else run.value()
@@ -56,7 +65,7 @@ async def call_async(
     from flowdeck.flow_drive import run_async
 
     upstreams, waited = _upstreams(parameters, wait_for)
-    await waiting.wait_async(_task_runs(upstreams + waited))
+    await waiting.wait_async(runs_of(upstreams + waited))
     run = _create(flow, parameters, parent, upstreams, waited)
     if isinstance(run, State):
         return run if return_state else run.value()
@@ -76,19 +85,7 @@ def _upstreams(
     found: list[Upstream] = []
     if inputs.needs_look(parameters):
         found = inputs.find(list(parameters.values()))
-    return found, inputs.find(list(wait_for or ()))
-
-
-def _task_runs(upstreams: list[Upstream]) -> list[Any]:
-    return [item.task_run for item, _ in upstreams if not isinstance(item, State)]
-
-
-def _first_bad(upstreams: list[Upstream]) -> str | None:
-    for item, allowed in upstreams:
-        state = item if isinstance(item, State) else item.task_run.state
-        if not state.is_completed() and not (allowed and state.is_failed()):
-            return state.state_details.task_run_id or str(state)
-    return None
+    return found, [] if wait_for is None else of_wait_for(wait_for)
 
 
 def _create(
@@ -103,12 +100,12 @@ def _create(
     Raises:
         UpstreamTaskError: a run whose value is an argument did not complete.
     """
-    bad = _first_bad(upstreams)
+    bad = first_bad(upstreams)
     if bad is not None:
-        raise UpstreamTaskError(f"Upstream task run '{bad}' did not reach a 'COMPLETED' state.")
+        raise UpstreamTaskError(blocked_message(bad))
     if parent is None:
         if inputs.needs_look(parameters):
-            parameters = {n: inputs.replace(v, _value) for n, v in parameters.items()}
+            parameters = {n: inputs.replace(v, value_of) for n, v in parameters.items()}
         return _root(flow, parameters)
     parent.check_open()
     definition = f"flow {flow.key}"
@@ -119,42 +116,21 @@ def _create(
         parent.children.append(found)
         line(parent, INFO, f"Reused subflow run {found.name!r}: it completed in an earlier attempt")
         return found.state  # type: ignore[no-any-return]
-    edges = _edges(parameters, upstreams, waited, parent.info.uid)
+    edges, _ = of_call(parent, parameters, None, [("wait_for", item) for item, _ in waited])
     if inputs.needs_look(parameters):
-        parameters = {n: inputs.replace(v, _value) for n, v in parameters.items()}
+        parameters = {n: inputs.replace(v, value_of) for n, v in parameters.items()}
     no, stand_name = parent.submissions.stand_in(flow.name, definition, index, edges)
     run = _subflow(flow, parameters, parent, Stand(parent, no, stand_name))
     parent.remember(definition, index, raw, run)
     parent.children.append(run)
     line(parent, INFO, f"Created subflow run {run.name!r} for flow {flow.name!r}")
-    blocked = _first_bad(waited)
+    blocked = first_bad(waited)
     if blocked is not None:
-        state = NotReady(
-            message=f"Upstream task run '{blocked}' did not reach a 'COMPLETED' state."
-        )
+        state = not_ready(blocked)
         run.enter(state)
+        line(run, INFO, f"Finished in state {state}")
         return state
     return run
-
-
-def _value(item: Any) -> Any:
-    state: State[Any] = item if isinstance(item, State) else item.task_run.state
-    return state.value(raise_on_failure=False)
-
-
-def _edges(
-    parameters: dict[str, Any], upstreams: list[Upstream], waited: list[Upstream], uid: str
-) -> tuple[tuple[str, str | None, int], ...] | None:
-    if not upstreams and not waited:
-        return None
-    edges: dict[tuple[str, str | None, int], None] = {}
-    by_name = {name: inputs.find(value) for name, value in parameters.items()}
-    for name, found in {**by_name, "wait_for": waited}.items():
-        for item, _ in found:
-            if inputs.is_future(item):
-                run = item.task_run
-                edges[name, None if run.info.uid == uid else run.info.uid, run.no] = None
-    return tuple(edges) or None
 
 
 def _root(flow: Flow[Any, Any], parameters: dict[str, Any]) -> FlowRun:

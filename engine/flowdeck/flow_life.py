@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import hooks
+from flowdeck.definitions import computed_name
 from flowdeck.endings import (
     await_retry,
     keep_result,
@@ -26,7 +27,7 @@ from flowdeck.transitions import TimeUp, crash_message, state_of_exception, text
 from flowdeck_store.states import StateType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from flowdeck.flow_run import FlowRun
 
@@ -106,23 +107,11 @@ def _prepare(run: FlowRun) -> tuple[State[Any], BaseException | None] | None:
             return Failed(message=message, data=error), error
     if flow.flow_run_name is not None and not run.name_was_requested:
         try:
-            run.rename(_computed_name(flow.flow_run_name, run.parameters))
+            run.rename(computed_name("flow_run_name", flow.flow_run_name, run.parameters))
         except Exception as error:
             report(run, error)
             return state_of_exception(error, "Flow"), error
     return None
-
-
-def _computed_name(template: str | Callable[[], str], parameters: dict[str, Any]) -> str:
-    if isinstance(template, str):
-        return template.format(**parameters)
-    name = template()
-    if not isinstance(name, str):
-        raise TypeError(
-            f"Callable {template!r} for 'flow_run_name' returned type {type(name).__name__} but a "
-            "string is required."
-        )
-    return name
 
 
 def _settle(

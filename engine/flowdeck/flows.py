@@ -10,9 +10,16 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from flowdeck import context, hooks
+from flowdeck.definitions import (
+    NOT_SET,
+    check_run_name,
+    check_serializer,
+    is_async,
+    merge_options,
+    source_of,
+)
 from flowdeck.names import check_name, flow_display_name
 from flowdeck.parameters import Binder, check_compatible
-from flowdeck.tasks import NOT_SET, _is_async, check_reserved, merge_options, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,16 +70,11 @@ class Flow(Generic[P, R]):
             )
         if not callable(fn):
             raise TypeError("'fn' must be callable")
-        check_reserved(fn)
-        if flow_run_name is not None and not isinstance(flow_run_name, str):
-            if not callable(flow_run_name):
-                raise TypeError(
-                    "Expected string or callable for 'flow_run_name'; got "
-                    f"{type(flow_run_name).__name__} instead."
-                )
+        check_run_name("flow_run_name", flow_run_name)
+        check_serializer(result_serializer)
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self.isasync = _is_async(fn)
+        self.isasync = is_async(fn)
         self.name = name or flow_display_name(getattr(fn, "__name__", type(fn).__name__))
         check_name(self.name, "flow name")
         self.version = version or _file_hash(fn)
@@ -160,11 +162,11 @@ class Flow(Generic[P, R]):
         name: str | None = None,
         version: str | None = None,
         flow_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = NOT_SET,
-        retry_delay_seconds: float | None = NOT_SET,
+        retries: int | None = None,
+        retry_delay_seconds: float | None = None,
         task_runner: type[BaseTaskRunner] | BaseTaskRunner | None = None,
         description: str | None = None,
-        timeout_seconds: float | None = NOT_SET,
+        timeout_seconds: float | None = None,
         validate_parameters: bool | None = None,
         persist_result: bool | None = NOT_SET,
         result_storage: Any = NOT_SET,
@@ -177,7 +179,11 @@ class Flow(Generic[P, R]):
         on_crashed: Iterable[hooks.Hook] | None = None,
         on_running: Iterable[hooks.Hook] | None = None,
     ) -> Flow[P, R]:
-        """Return a new flow with some options changed."""
+        """Return a new flow with some options changed.
+
+        0 switches retries, delays and the time limit off. ``None`` changes only what inherits from
+        the parent run or settings then: ``log_prints`` and the result options.
+        """
         given = {k: v for k, v in locals().items() if k != "self"}
         return Flow(self.fn, **merge_options(self, given))
 

@@ -98,9 +98,8 @@ class TaskFuture(Generic[R]):
 
     def __bool__(self) -> bool:
         warnings.warn(
-            f"The future of task run {self.name!r} was used as a truth value, which is always "
-            "True; did you mean to check the result of the task instead? e.g. "
-            "`if my_task.submit().result(): ...`",
+            "A 'TaskFuture' from a task call was cast to a boolean; did you mean to check the "
+            "result of the task instead? e.g. `if my_task.submit().result(): ...`",
             stacklevel=2,
         )
         return True
@@ -124,14 +123,3 @@ def _value_of(state: State[Any] | None, raise_on_failure: bool) -> Any:
 
 async def _ready(value: Any) -> Any:
     return value
-
-
-def resolve_futures_to_states(value: Any) -> Any:
-    """Return ``value`` with every future inside replaced by its run's state (a wait for each)."""
-    from flowdeck.inputs import replace
-    from flowdeck.states import State as _State
-
-    def put(item: Any) -> Any:
-        return item if isinstance(item, _State) else item.task_run.state
-
-    return replace(value, put, unwrap=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.logging import ERROR, INFO, line
+from flowdeck.parameters_bind import function_name
 from flowdeck.steps import CallHook, Outcome
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def call_all(
             and ``task_run``.
     """
     for hook in hooks:
-        name = getattr(hook, "__name__", None) or type(hook).__name__
+        name = function_name(getattr(hook, "func", hook))  # of a partial, what it calls
         line(run, INFO, f"Running hook {name!r} in response to entering state {state.name!r}")
         outcome = yield CallHook(hook, {**subject, "state": state})
         if outcome.error is None:

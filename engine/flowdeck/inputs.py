@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
 
 from flowdeck.annotations import Annotation, allow_failure, quote, unmapped
 from flowdeck.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 #: Most arguments are one of these; nothing can be inside.
 ATOMIC = frozenset(
@@ -23,6 +27,17 @@ ATOMIC = frozenset(
 )
 _SEQUENCES = frozenset({list, tuple, set, frozenset})
 _MAPPINGS = frozenset({dict, OrderedDict})
+#: Iterators that are only a way to write a list.
+_ITERATORS = frozenset(
+    {
+        GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())),
+        type(reversed([])), type(iter({})), type(iter({}.values())), type(iter({}.items())),
+        type(iter(set())), type(iter(range(0))), itertools.accumulate, itertools.chain,
+        itertools.combinations, itertools.compress, itertools.dropwhile, itertools.filterfalse,
+        itertools.islice, itertools.pairwise, itertools.permutations, itertools.product,
+        itertools.starmap, itertools.takewhile, itertools.zip_longest,
+    }
+)  # fmt: skip
 
 
 def is_future(value: object) -> bool:
@@ -31,9 +46,10 @@ def is_future(value: object) -> bool:
 
 
 def materialise(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Replace generators and iterators by lists, once, so that no later look at them eats items."""
+    """Replace generators and the iterators of built-in functions by lists, once, so that no later
+    look at them eats items. Other iterators (files, cursors, endless ones) stay."""
     for name, value in parameters.items():
-        if type(value) not in ATOMIC and isinstance(value, Iterator):
+        if type(value) in _ITERATORS:
             parameters[name] = list(value)
     return parameters
 
@@ -49,31 +65,24 @@ def needs_look(parameters: Mapping[str, Any]) -> bool:
 
 def find(value: Any) -> list[tuple[Any, bool]]:
     """Return the futures and states inside ``value``, each with whether its failure is allowed."""
+    atomic = ATOMIC
     found: list[tuple[Any, bool]] = []
-    _find(value, False, found, set())
+    seen: dict[tuple[int, bool], Any] = {}  # holds what it has seen, so that no id is used twice
+    stack = [(value, False)]
+    while stack:
+        item, allowed = stack.pop()
+        if type(item) in atomic:
+            continue
+        if is_future(item) or isinstance(item, State):
+            found.append((item, allowed))
+        elif isinstance(item, Annotation):
+            if not isinstance(item, quote):
+                stack.append((item.value, allowed or isinstance(item, allow_failure)))
+        elif (id(item), allowed) not in seen:
+            seen[id(item), allowed] = item
+            children = _children(item) or ()
+            stack += [(child, allowed) for child in children if type(child) not in atomic][::-1]
     return found
-
-
-def _find(value: Any, failure_allowed: bool, found: list[tuple[Any, bool]], seen: set[int]) -> None:
-    kind = type(value)
-    if kind in ATOMIC:
-        return
-    if is_future(value) or isinstance(value, State):
-        found.append((value, failure_allowed))
-        return
-    if isinstance(value, Annotation):
-        if not isinstance(value, quote):
-            allowed = failure_allowed or isinstance(value, allow_failure)
-            _find(value.value, allowed, found, seen)
-        return
-    children = _children(value)
-    if children is None or id(value) in seen:
-        return
-    seen.add(id(value))
-    for child in children:
-        if type(child) not in ATOMIC:
-            _find(child, failure_allowed, found, seen)
-    seen.discard(id(value))
 
 
 def _children(value: Any) -> Any:
@@ -103,82 +112,112 @@ def replace(value: Any, put: Callable[[Any], Any], *, unwrap: bool = True) -> An
         unwrap: also remove ``unmapped``/``allow_failure``/``quote`` marks (the inside of a
             ``quote`` stays as it is).
     """
-    return _replace(value, put, unwrap, {})
+    try:
+        return _replace(value, put, unwrap, {})
+    except RecursionError:
+        if _anything_to_replace(value):
+            raise
+        return value  # deep, but only data
 
 
-def _replace(value: Any, put: Callable[[Any], Any], unwrap: bool, active: dict[int, Any]) -> Any:
+def _anything_to_replace(value: Any) -> bool:
+    stack, seen = [value], {}
+    while stack:
+        item = stack.pop()
+        if is_future(item) or isinstance(item, (State, Annotation)):
+            return True
+        if id(item) not in seen:
+            seen[id(item)] = item
+            stack += [child for child in _children(item) or () if type(child) not in ATOMIC]
+    return False
+
+
+#: What was looked at already, by identity: the object (so that it keeps its identity) and what
+#: takes its place. A container that is met inside itself stays as it is.
+_Memo = dict[int, tuple[Any, Any]]
+
+
+def _replace(value: Any, put: Callable[[Any], Any], unwrap: bool, memo: _Memo) -> Any:
     kind = type(value)
     if kind in ATOMIC:
         return value
     if is_future(value) or isinstance(value, State):
         return put(value)
     if isinstance(value, Annotation):
-        return _replace_annotation(value, put, unwrap, active)
-    if id(value) in active:  # a container that holds itself
+        return _replace_annotation(value, put, unwrap, memo)
+    known = memo.get(id(value))
+    if known is not None:
+        return known[1]
+    rebuild = _rebuilder(value)
+    if rebuild is None:
         return value
+    memo[id(value)] = (value, value)
+    new = rebuild(value, put, unwrap, memo)
+    memo[id(value)] = (value, new)
+    return new
+
+
+def _rebuilder(value: Any) -> Callable[..., Any] | None:
+    """Return how to look through ``value``; ``None`` if it is opaque."""
+    kind = type(value)
     if kind in _SEQUENCES:
-        return _replace_sequence(value, put, unwrap, active)
+        return _replace_sequence
     if kind in _MAPPINGS:
-        return _replace_mapping(value, put, unwrap, active)
+        return _replace_mapping
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-        return _replace_fields(value, names, put, unwrap, active)
-    if _is_model(value):
-        return _replace_fields(value, list(value.__dict__), put, unwrap, active)
-    return value
+        return _replace_dataclass
+    return _replace_model if _is_model(value) else None
 
 
 def _replace_annotation(
-    value: Annotation[Any], put: Callable[[Any], Any], unwrap: bool, active: dict[int, Any]
+    value: Annotation[Any], put: Callable[[Any], Any], unwrap: bool, memo: _Memo
 ) -> Any:
     if isinstance(value, quote):
         return value.value if unwrap else value
-    inner = _replace(value.value, put, unwrap, active)
+    inner = _replace(value.value, put, unwrap, memo)
     if unwrap:
         return inner
     return value if inner is value.value else value.rewrap(inner)
 
 
-def _replace_sequence(
-    value: Any, put: Callable[[Any], Any], unwrap: bool, active: dict[int, Any]
-) -> Any:
-    active[id(value)] = value
+def _replace_sequence(value: Any, put: Callable[[Any], Any], unwrap: bool, memo: _Memo) -> Any:
     changed = False
     items = []
     for item in value:
-        new = item if type(item) in ATOMIC else _replace(item, put, unwrap, active)
+        new = item if type(item) in ATOMIC else _replace(item, put, unwrap, memo)
         changed = changed or new is not item
         items.append(new)
-    del active[id(value)]
     return type(value)(items) if changed else value
 
 
-def _replace_mapping(
-    value: Any, put: Callable[[Any], Any], unwrap: bool, active: dict[int, Any]
-) -> Any:
-    active[id(value)] = value
+def _replace_mapping(value: Any, put: Callable[[Any], Any], unwrap: bool, memo: _Memo) -> Any:
     changed = False
     items = []
     for key, item in value.items():
-        new_key = _replace(key, put, unwrap, active)
-        new = _replace(item, put, unwrap, active)
+        new_key = _replace(key, put, unwrap, memo)
+        new = _replace(item, put, unwrap, memo)
         changed = changed or new is not item or new_key is not key
         items.append((new_key, new))
-    del active[id(value)]
     return type(value)(items) if changed else value
 
 
+def _replace_dataclass(value: Any, put: Callable[[Any], Any], unwrap: bool, memo: _Memo) -> Any:
+    return _replace_fields(value, [f.name for f in dataclasses.fields(value)], put, unwrap, memo)
+
+
+def _replace_model(value: Any, put: Callable[[Any], Any], unwrap: bool, memo: _Memo) -> Any:
+    return _replace_fields(value, list(value.__dict__), put, unwrap, memo)
+
+
 def _replace_fields(
-    value: Any, names: list[str], put: Callable[[Any], Any], unwrap: bool, active: dict[int, Any]
+    value: Any, names: list[str], put: Callable[[Any], Any], unwrap: bool, memo: _Memo
 ) -> Any:
-    active[id(value)] = value
     changes = {}
     for name in names:
         old = getattr(value, name, None)
-        new = _replace(old, put, unwrap, active)
+        new = _replace(old, put, unwrap, memo)
         if new is not old:
             changes[name] = new
-    del active[id(value)]
     if not changes:
         return value
     # A shallow copy, not dataclasses.replace: fields with init=False and validation that runs in
@@ -191,8 +230,10 @@ def _replace_fields(
 
 def is_static_for_map(value: Any) -> bool:
     """Say whether `.map` passes the value whole: ``unmapped``, text, bytes, files, no iterable."""
-    if isinstance(value, unmapped):
+    if isinstance(value, (unmapped, str, bytes, bytearray)) or hasattr(value, "readline"):
         return True
-    if isinstance(value, (str, bytes, bytearray)) or hasattr(value, "readline"):
+    try:
+        iter(value)
+    except TypeError:  # also of arrays without dimensions, which have the method
         return True
-    return not hasattr(value, "__iter__")
+    return False

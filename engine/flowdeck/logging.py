@@ -148,6 +148,9 @@ class _RecordHandler(logging.Handler):
     """Puts stdlib log records into the record and on the console, with the run they belong to."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "flowdeck_seen", False):  # by way of a logger below an extra one
+            return
+        record.flowdeck_seen = True
         try:
             message = record.getMessage()
             if record.exc_info and record.exc_info[0] is not None:

@@ -14,6 +14,7 @@ from flowdeck.exceptions import (
 )
 from flowdeck.futures import TaskFuture
 from flowdeck.states import State
+from flowdeck.upstreams import blocked_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +49,7 @@ def split(parameters: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, A
     if not mapped:
         raise MappingMissingIterable(
             "No iterable parameters were received. Parameters for map must include at least one "
-            f"iterable. Parameters: {parameters}"
+            f"iterable. Parameters: {_shown(parameters)}"
         )
     lengths = {name: len(items) for name, items in mapped.items()}
     if len(set(lengths.values())) > 1:
@@ -59,12 +60,19 @@ def split(parameters: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, A
     return mapped, static
 
 
+def _shown(parameters: dict[str, Any]) -> str:
+    # An argument may be huge or have a repr that raises: an error message must survive both.
+    from flowdeck.previews import safe_repr
+
+    return "{" + ", ".join(f"{n!r}: {safe_repr(v)}" for n, v in parameters.items()) + "}"
+
+
 class _Call:
     """The arguments of one `.map` call, and how those of each child follow from them."""
 
     def __init__(self, task: Task[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._base = task._binder.bind(args, kwargs)
-        signature = inspect.signature(task.fn)
+        signature = task._binder.signature
         given = signature.bind(*args, **kwargs).arguments
         kinds = {p.kind: name for name, p in signature.parameters.items()}
         self._extra = kinds.get(inspect.Parameter.VAR_KEYWORD)
@@ -72,6 +80,7 @@ class _Call:
         #: What may be mapped: what was passed, each item of ``**kwargs`` on its own. Defaults and
         #: ``*args`` go whole to each child.
         self.parameters = {n: v for n, v in given.items() if n not in (self._extra, rest)}
+        self._own = frozenset(self.parameters)
         if self._extra is not None:
             self.parameters |= given.get(self._extra, {})
 
@@ -92,7 +101,7 @@ class _Call:
             yield child
 
     def _put(self, child: dict[str, Any], name: str, value: Any) -> None:
-        if name in self._base:
+        if name in self._own:
             child[name] = value
         else:
             assert self._extra is not None
@@ -123,9 +132,7 @@ def _with_values(parameters: dict[str, Any]) -> dict[str, Any]:
             continue
         if not state.is_completed() and not (mark is not None and state.is_failed()):
             run_id = state.state_details.task_run_id or str(state)
-            raise UpstreamTaskError(
-                f"Upstream task run '{run_id}' did not reach a 'COMPLETED' state."
-            )
+            raise UpstreamTaskError(blocked_message(run_id))
         got = state.value(raise_on_failure=False)
         result[name] = got if mark is None else allow_failure(got)
     return result

@@ -8,11 +8,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import context, inputs, scheduler, waiting
-from flowdeck.annotations import Annotation
 from flowdeck.logging import ERROR, INFO, line
 from flowdeck.runs import TaskRun
 from flowdeck.scheduler import Outcome, Verdict
-from flowdeck.states import NotReady, State
+from flowdeck.states import State
+from flowdeck.upstreams import (
+    OnlyAwaited,
+    Upstream,
+    first_bad,
+    first_bad_state,
+    not_ready,
+    of_call,
+    runs_of,
+)
 from flowdeck_store import events
 from flowdeck_store.events import now_us
 
@@ -24,14 +32,6 @@ if TYPE_CHECKING:
 
 #: Task runs of one flow run: their number has 24 bits in the record.
 MAX_TASK_RUNS = (1 << 24) - 1
-
-Upstream = tuple[Any, bool]
-
-
-class _OnlyAwaited(tuple[Any, bool]):
-    """An upstream whose end matters and whose value does not: one from ``wait_for``."""
-
-    __slots__ = ()
 
 
 class Submissions:
@@ -86,7 +86,7 @@ class Submissions:
             line(reused, INFO, f"Reused: it completed in an earlier attempt ({reused.state})")
             self.counted.append(reused)
             return reused, []
-        recorded, upstreams = _upstreams(flow_run.info.uid, parameters, wait_for, edges)
+        recorded, upstreams = of_call(flow_run, parameters, wait_for, edges)
         no = next(self._numbers)
         if no > MAX_TASK_RUNS:
             raise RuntimeError(
@@ -155,14 +155,15 @@ class Submissions:
         """Hand the run to the runner now, or when its upstreams have ended."""
         if run.is_final:
             return
+        if upstreams and self._flow_run.runner.submit_blocks:
+            waiting.wait(runs_of(upstreams))  # those of other flow runs may be going on
         if self._admit(run, upstreams):
-            self._flow_run.runner.submit(run)
+            self.ready(run)
 
     def _admit(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
         """Say whether the run can go to the runner at once; if not, all is arranged."""
-        runner = self._flow_run.runner
         if upstreams:
-            settled = _first_bad_state(upstreams)
+            settled = first_bad_state(upstreams)
             if settled is not None:
                 self.block(run, settled)
                 return False
@@ -196,7 +197,7 @@ class Submissions:
             (pair[0].task_run, pair[1])
             for pair in upstreams
             if not isinstance(pair[0], State)
-            and not (tracked and type(pair) is not _OnlyAwaited and runner.tracks(pair[0].task_run))
+            and not (tracked and type(pair) is not OnlyAwaited and runner.tracks(pair[0].task_run))
         ]
 
     def _announce(self, run: TaskRun) -> None:
@@ -209,20 +210,18 @@ class Submissions:
         """Block until the upstreams of a called task have ended; say whether it may run."""
         if run.is_final:
             return False
-        waiting.wait(_runs_of(upstreams))
+        waiting.wait(runs_of(upstreams))
         return self._may_run_here(run, upstreams)
 
     async def wait_for_direct_async(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
         """As :meth:`wait_for_direct`, on a loop."""
         if run.is_final:
             return False
-        await waiting.wait_async(_runs_of(upstreams))
+        await waiting.wait_async(runs_of(upstreams))
         return self._may_run_here(run, upstreams)
 
     def _may_run_here(self, run: TaskRun, upstreams: list[Upstream]) -> bool:
-        bad = _first_bad_state(
-            [(i if isinstance(i, State) else i.task_run.state, ok) for i, ok in upstreams]
-        )
+        bad = first_bad(upstreams)
         if bad is not None:
             self.block(run, bad)
             return False
@@ -231,25 +230,33 @@ class Submissions:
 
     async def dispatch_async(self, run: TaskRun, upstreams: list[Upstream]) -> None:
         """As :meth:`dispatch`, for an async task of an async flow."""
-        if not run.is_final and self._admit(run, upstreams):
-            await self._flow_run.runner.submit_async(run)
+        if run.is_final:
+            return
+        if upstreams and self._flow_run.runner.submit_blocks:
+            await waiting.wait_async(runs_of(upstreams))
+        if self._admit(run, upstreams):
+            try:
+                await self._flow_run.runner.submit_async(run)
+            except Exception as error:
+                self._refused(run, error)
 
     def ready(self, run: TaskRun) -> None:
-        """All upstreams of a run that waited have ended: hand it to the runner."""
+        """Hand a run to the runner; its upstreams have ended."""
         try:
             self._flow_run.runner.submit(run)
         except Exception as error:
-            # The runner refused (an argument that cannot be pickled, a runner that is gone): only
-            # this run ends, the thread that ended its upstream must go on.
-            from flowdeck.transitions import crash_message
+            self._refused(run, error)
 
-            self.crash(run, crash_message(error), error)
+    def _refused(self, run: TaskRun, error: Exception) -> None:
+        """The runner does not take the run (an argument that cannot be pickled, a runner that is
+        gone): only this run ends; the flow, or the thread that ended its upstream, goes on."""
+        from flowdeck.transitions import crash_message
+
+        self.crash(run, crash_message(error), error)
 
     def block(self, run: TaskRun, upstream_uid: str) -> None:
         """End a run that cannot start because of an upstream."""
-        state: State[Any] = NotReady(
-            message=f"Upstream task run '{upstream_uid}' did not reach a 'COMPLETED' state.",
-        )
+        state = not_ready(upstream_uid)
         run.enter(state)
         line(run, INFO, f"Finished in state {state}")
         self.ended(run)
@@ -295,9 +302,7 @@ class Submissions:
                 if verdict is Verdict.READY:
                     submissions.ready(dependent)
                     continue
-                state: State[Any] = NotReady(
-                    message=f"Upstream task run '{run.uid}' did not reach a 'COMPLETED' state.",
-                )
+                state = not_ready(run.uid)
                 dependent.enter(state)
                 line(dependent, INFO, f"Finished in state {state}")
                 ended.append(dependent)
@@ -315,70 +320,3 @@ def _outcome_of(run: TaskRun) -> Outcome:
     if state.is_completed():
         return Outcome.OK
     return Outcome.FAILED if state.is_failed() else Outcome.BLOCKING
-
-
-def _upstreams(
-    uid: str,
-    parameters: dict[str, Any],
-    wait_for: Iterable[Any] | None,
-    extra: Iterable[tuple[str, Any]],
-) -> tuple[tuple[tuple[str, str | None, int], ...] | None, list[Upstream]]:
-    """Find futures and states in the arguments: the edges to record, and whom to wait for."""
-    upstreams: list[Upstream] = []
-    edges: dict[tuple[str, str | None, int], None] = {}
-    for name, item in extra:
-        _add(uid, name, [(item, True)], [], edges)
-    if inputs.needs_look(parameters):
-        for name, value in parameters.items():
-            if type(value) not in inputs.ATOMIC:
-                _add(uid, name, inputs.find(value), upstreams, edges)
-    if wait_for is not None:
-        _check_wait_for(wait_for)
-        found: list[Upstream] = [_OnlyAwaited(pair) for pair in inputs.find(list(wait_for))]
-        _add(uid, "wait_for", found, upstreams, edges)
-    return (tuple(edges) or None), upstreams
-
-
-def _check_wait_for(wait_for: Any) -> None:
-    if inputs.is_future(wait_for) or isinstance(wait_for, (State, str)):
-        raise TypeError(
-            f"wait_for takes a list of futures, got {type(wait_for).__name__}: write "
-            "wait_for=[future], also for one."
-        )
-    if isinstance(wait_for, Annotation):
-        raise TypeError("Put the annotation around each future: wait_for=[allow_failure(future)].")
-
-
-def _add(
-    uid: str,
-    name: str,
-    found: list[Upstream],
-    upstreams: list[Upstream],
-    edges: dict[tuple[str, str | None, int], None],
-) -> None:
-    upstreams += found
-    for item, _ in found:
-        if isinstance(item, State):
-            task_run_id = item.state_details.task_run_id
-            if task_run_id is None:
-                continue
-            run_uid, _, no = task_run_id.rpartition(".")
-            edges[name, None if run_uid == uid else run_uid, int(no)] = None
-        else:
-            run = item.task_run
-            edges[name, None if run.info.uid == uid else run.info.uid, run.no] = None
-
-
-def _runs_of(upstreams: list[Upstream]) -> list[TaskRun]:
-    return [item.task_run for item, _ in upstreams if not isinstance(item, State)]
-
-
-def _first_bad_state(upstreams: list[Upstream]) -> str | None:
-    """Return what to call the first state among the inputs that must not be started after."""
-    for item, allowed in upstreams:
-        if isinstance(item, State) and not item.is_completed():
-            if allowed and item.is_failed():
-                continue
-            details = item.state_details
-            return details.task_run_id or details.flow_run_id or str(item)
-    return None

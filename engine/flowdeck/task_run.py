@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck import capture, context, hooks, inputs, waiting
 from flowdeck.deadlines import DeadlineExceeded, call_with_deadline
+from flowdeck.definitions import computed_name
 from flowdeck.endings import (
     await_retry,
     keep_result,
@@ -40,6 +41,7 @@ from flowdeck.steps import (
     run_hook_async,
 )
 from flowdeck.transitions import is_cancellation, retry_delay, state_of_exception
+from flowdeck.upstreams import value_of
 from flowdeck_store import events
 from flowdeck_store.events import now_us
 from flowdeck_store.records import at
@@ -103,26 +105,10 @@ def _prepare(run: TaskRun) -> None:
     """Put the values of futures in, and compute the run's own name."""
     parameters = run.parameters
     if parameters is not None and inputs.needs_look(parameters):
-        run.parameters = {name: inputs.replace(v, _value_of) for name, v in parameters.items()}
-    template = run.task.task_run_name
-    if template is not None:
-        if callable(template):
-            name = template()
-            if not isinstance(name, str):
-                raise TypeError(
-                    f"Callable {template!r} for 'task_run_name' returned type "
-                    f"{type(name).__name__} but a string is required."
-                )
-        else:
-            name = template.format(**(run.parameters or {}))
-        run.name = name
+        run.parameters = {name: inputs.replace(v, value_of) for name, v in parameters.items()}
+    if run.task.task_run_name is not None:
+        run.name = computed_name("task_run_name", run.task.task_run_name, run.parameters)
         run.emit(events.rename(run.info.uid, run.no, run.name))
-
-
-def _value_of(item: Any) -> Any:
-    """Return what a function gets for a future or state: its value, or the allowed exception."""
-    state: State[Any] = item if isinstance(item, State) else item.task_run.state
-    return state.value(raise_on_failure=False)
 
 
 def _cache_key(run: TaskRun, key_of: Callable[..., Any]) -> str | None:

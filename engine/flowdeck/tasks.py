@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from flowdeck import context, hooks
 from flowdeck.caching import exponential_backoff, task_input_hash
-from flowdeck.exceptions import MissingContextError, ReservedArgumentError
+from flowdeck.definitions import (
+    NOT_SET,
+    check_run_name,
+    check_serializer,
+    is_async,
+    key_of,
+    merge_options,
+    retry_delays,
+    source_of,
+)
+from flowdeck.exceptions import MissingContextError
 from flowdeck.futures import TaskFuture
 from flowdeck.names import task_key_hash
 from flowdeck.parameters import Binder
-from flowdeck.transitions import MAX_DELAYS
 
 if TYPE_CHECKING:
     import datetime
@@ -24,55 +32,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-RESERVED = ("wait_for", "return_state")
-
-
-class _NotSet:
-    """Stands for "not given" where ``None`` means something."""
-
-    def __repr__(self) -> str:
-        return "<not set>"
-
-
-NOT_SET: Any = _NotSet()
-
-
-def check_reserved(fn: Callable[..., Any]) -> None:
-    """Refuse parameter names that calls need for themselves.
-
-    Raises:
-        ReservedArgumentError: the function has one.
-    """
-    for name in inspect.signature(fn).parameters:
-        if name in RESERVED:
-            raise ReservedArgumentError(
-                f"{name!r} is a reserved argument name and cannot be used in the signature of "
-                f"{getattr(fn, '__name__', 'the function')!r}: calls take it themselves."
-            )
-
-
-def source_of(fn: Callable[..., Any]) -> tuple[str | None, int | None]:
-    """Return absolute file and line of a function's definition, ``(None, None)`` if unknown."""
-    inner = inspect.unwrap(fn)
-    code = getattr(inner, "__code__", None)
-    if code is None:  # an instance with __call__
-        code = getattr(getattr(type(inner), "__call__"), "__code__", None)  # noqa: B004, B009
-    if code is None or code.co_filename.startswith("<"):
-        return None, None
-    return os.path.abspath(code.co_filename), code.co_firstlineno
-
-
-def key_of(fn: Callable[..., Any]) -> str:
-    """Return a name for a function that is the same in a script and when its file is imported:
-    ``<file's stem or module>.<qualified name>``."""
-    file, _ = source_of(fn)
-    qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
-    if file is not None:
-        place = os.path.splitext(os.path.basename(file))[0]
-    else:
-        place = getattr(fn, "__module__", None) or "?"
-    return f"{place}.{qualname}"
 
 
 class Task(Generic[P, R]):
@@ -106,13 +65,10 @@ class Task(Generic[P, R]):
     ) -> None:
         if not callable(fn):
             raise TypeError("'fn' must be callable")
-        check_reserved(fn)
-        if task_run_name is not None and not isinstance(task_run_name, str):
-            if not callable(task_run_name):
-                raise TypeError(
-                    "Expected string or callable for 'task_run_name'; got "
-                    f"{type(task_run_name).__name__} instead."
-                )
+        check_run_name("task_run_name", task_run_name)
+        check_serializer(result_serializer)
+        if isinstance(tags, str):
+            raise TypeError(f"Expected a list of strings for 'tags'; got a string: [{tags!r}]?")
         if retry_condition_fn is not None and not callable(retry_condition_fn):
             raise TypeError(
                 "Expected `retry_condition_fn` to be callable, got "
@@ -122,7 +78,7 @@ class Task(Generic[P, R]):
             raise ValueError("`retry_jitter_factor` must be >= 0.")
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self.isasync = _is_async(fn)
+        self.isasync = is_async(fn)
         self.name = name or getattr(fn, "__name__", None) or type(fn).__name__
         self.description = description or inspect.getdoc(fn)
         self.tags = frozenset(tags or ())
@@ -133,7 +89,7 @@ class Task(Generic[P, R]):
         self.task_run_name = task_run_name
         self.retries = int(retries or 0)
         self.retry_delay_seconds = retry_delay_seconds
-        self.retry_delays = _delays(retry_delay_seconds, self.retries)
+        self.retry_delays = retry_delays(retry_delay_seconds, self.retries)
         self.retry_jitter_factor = retry_jitter_factor
         self.retry_condition_fn = retry_condition_fn
         self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
@@ -334,11 +290,11 @@ class Task(Generic[P, R]):
         cache_expiration: datetime.timedelta | None = None,
         refresh_cache: bool | None = NOT_SET,
         task_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = NOT_SET,
-        retry_delay_seconds: Any = NOT_SET,
+        retries: int | None = None,
+        retry_delay_seconds: float | Sequence[float] | Callable[[int], list[float]] | None = None,
         retry_jitter_factor: float | None = NOT_SET,
         retry_condition_fn: Callable[..., Any] | None = None,
-        timeout_seconds: float | None = NOT_SET,
+        timeout_seconds: float | None = None,
         log_prints: bool | None = NOT_SET,
         persist_result: bool | None = NOT_SET,
         result_storage: Any = NOT_SET,
@@ -349,7 +305,12 @@ class Task(Generic[P, R]):
         on_failure: Iterable[hooks.Hook] | None = None,
         viz_return_value: Any = None,
     ) -> Task[P, R]:
-        """Return a new task with some options changed; ``tags`` replace, they do not add."""
+        """Return a new task with some options changed.
+
+        ``tags`` replace, they do not add. 0 switches retries, delays and the time limit off.
+        ``None`` changes only what inherits from the flow or settings then (``log_prints``,
+        ``refresh_cache``, the result options) and ``retry_jitter_factor``.
+        """
         given = {k: v for k, v in locals().items() if k != "self"}
         return Task(self.fn, **merge_options(self, given))
 
@@ -362,58 +323,14 @@ class Task(Generic[P, R]):
         return f"Task({self.name!r})"
 
 
-def merge_options(definition: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return all options of a flow or task, those in ``given`` replaced where they were given:
-    not :data:`NOT_SET`, and not ``None`` where ``None`` has no meaning of its own."""
-    merged = {}
-    for name, value in given.items():
-        old = getattr(definition, name)
-        if value is NOT_SET:
-            merged[name] = old
-        elif value is None and name not in _NONE_MEANS_SOMETHING:
-            merged[name] = old or None if isinstance(old, list) else old
-        else:
-            merged[name] = value
-    return merged
-
-
-_NONE_MEANS_SOMETHING = frozenset(
-    {
-        "refresh_cache", "log_prints", "persist_result", "result_storage", "result_serializer",
-        "result_storage_key", "timeout_seconds", "retry_jitter_factor",
-    }
-)  # fmt: skip
-
-
-def _delays(given: Any, retries: int) -> float | tuple[float, ...]:
-    if callable(given):
-        given = given(retries)
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
-        return float(given)
-    if isinstance(given, (list, tuple)):
-        if len(given) > MAX_DELAYS:
-            raise ValueError(f"Can not configure more than {MAX_DELAYS} retry delays per task.")
-        return tuple(float(delay) for delay in given)
-    raise TypeError(
-        "Invalid `retry_delay_seconds` provided; must be an int, float, list or callable. "
-        f"Received type {type(given)}"
-    )
-
-
-def _is_async(fn: Callable[..., Any]) -> bool:
-    inner: Any = fn
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    if inspect.iscoroutinefunction(inner):
-        return True
-    return inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004
-
-
 def _flow_run() -> Any:
     return context.current_flow_run.get()
 
 
 def _caller_is_async() -> bool:
+    """Say whether the caller can await: its flow or task is async and a loop runs here."""
+    if context.running_loop() is None:
+        return False
     task_run: TaskRun | None = context.current_task_run.get()
     if task_run is not None:
         return task_run.task.isasync
