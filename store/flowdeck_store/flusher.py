@@ -61,7 +61,7 @@ class Flusher:
         self._failures = 0  # attempts that failed, ever
         self._backoff = tuning.backoff
         self._retry_at = self._last_flush = self._last_tick = self._last_sign = 0.0
-        self._stopping = False
+        self._stopping = self._warned = False
         self.wake = Signal()  # there is work, after a rest
         self._hurry = False  # do not wait for the next interval
         self._change = threading.Condition()
@@ -84,11 +84,21 @@ class Flusher:
         self._held = []
         if applied or self._intake.emitted != self._intake.waiting:
             self._intake.rewind(applied)
+        self._warn_of_file_system()
         self.applied = applied
         self.verified = min(self.verified, applied)
         before = self._recall.before(lowest) if applied == lowest else []
         if before:
             self._say_again(before)
+
+    def _warn_of_file_system(self) -> None:
+        if not self._link.wal and not self._warned:
+            self._warned = True
+            self._troubles.say(
+                f"The file system of {self._link.paths.db} cannot share memory between processes "
+                "(a network or container mount?). Recording works, but slower, and whoever reads "
+                "may wait for whoever writes. Set FLOWDECK_HOME to a folder on a local disk."
+            )
 
     def _say_again(self, before: list[Event]) -> None:
         try:
