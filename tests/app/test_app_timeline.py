@@ -65,6 +65,17 @@ def test_the_shortest_task_gets_a_cell() -> None:
     assert drawn(bar("a", states.COMPLETED, seg(5, 5.0001))) == "     ━"
 
 
+def test_a_short_run_is_seen_although_it_waited_in_the_same_cell() -> None:
+    row = bar("a", states.COMPLETED, seg(0, 3.2, "wait"), seg(3.2, 3.3))
+    assert drawn(row) == "╌╌╌━"
+
+
+def test_a_bar_that_lies_outside_the_window_is_not_drawn() -> None:
+    later = Scale(T0 + 40 * SECOND, SECOND)
+    assert drawn(bar("a", states.FAILED, seg(0, 5)), later) == ""
+    assert drawn(bar("a", states.FAILED, seg(0, 45)), later) == "━━━━✗"
+
+
 def test_what_has_not_begun_has_no_bar() -> None:
     assert drawn(bar("a", states.PENDING)) == ""
 

@@ -160,25 +160,36 @@ def timeline_content(
 def _bar(
     bar: Bar, kind: Kind, look: Look, scale: Scale, cells: int
 ) -> tuple[str, list[tuple[int, int, str]]]:
-    """Return the cells of the bar and their styles; at least one cell for what has begun."""
+    """Return the cells of the bar and their styles; at least one cell for what has begun.
+
+    What ran lies over what waited: the shortest run is seen.
+    """
     signs = look.symbols
-    chars = [" "] * cells
-    spans: list[tuple[int, int, str]] = []
-    last_end = -1
-    for segment in bar.segments:
+    chars, styles = [" "] * cells, [""] * cells
+    last = -1
+    for segment in sorted(bar.segments, key=lambda part: part.kind == "run"):
         begin = scale.cell(segment.start_us)
         until = look.now_us if segment.end_us is None else segment.end_us
         end = max(begin + 1, scale.cell(until - 1) + 1)
-        a, b = max(0, begin, last_end), min(cells, end)
-        last_end = max(last_end, min(end, cells))
-        if a >= b:
-            continue
-        runs = segment.kind == "run"
-        chars[a:b] = [signs.run if runs else signs.wait] * (b - a)
-        style = _segment_style(bar, segment, kind)
-        spans.append((a, b, style))
-    _tip(bar, kind, look, chars, spans, last_end)
-    return "".join(chars), spans
+        a, b = max(0, begin), min(cells, end)
+        last = max(last, min(end, cells) - 1)
+        if a < b:
+            chars[a:b] = [signs.run if segment.kind == "run" else signs.wait] * (b - a)
+            styles[a:b] = [_segment_style(bar, segment, kind)] * (b - a)
+    if last >= 0 and kind is not Kind.COMPLETED and bar.busy is None:
+        chars[last], styles[last] = signs.of(kind), style_of(kind)
+    return "".join(chars), _joined(styles)
+
+
+def _joined(styles: list[str]) -> list[tuple[int, int, str]]:
+    """Return stretches of cells with the same style, without those that have none."""
+    found: list[tuple[int, int, str]] = []
+    for place, style in enumerate(styles):
+        if style and found and found[-1][1] == place and found[-1][2] == style:
+            found[-1] = (found[-1][0], place + 1, style)
+        elif style:
+            found.append((place, place + 1, style))
+    return found
 
 
 def _segment_style(bar: Bar, segment: Segment, kind: Kind) -> str:
@@ -189,18 +200,6 @@ def _segment_style(bar: Bar, segment: Segment, kind: Kind) -> str:
     if bar.busy is not None:
         return "$fd-accent"
     return SIGNS[kind].style
-
-
-def _tip(
-    bar: Bar, kind: Kind, look: Look, chars: list[str], spans: list[tuple[int, int, str]], end: int
-) -> None:
-    """Put the state's glyph at the end of bars that went wrong or go on."""
-    if kind is Kind.COMPLETED or bar.busy is not None or not bar.segments or end <= 0:
-        return
-    place = min(end, len(chars)) - 1
-    chars[place] = look.symbols.of(kind)
-    spans[:] = [(a, min(b, place), style) for a, b, style in spans if min(b, place) > a]
-    spans.append((place, place + 1, style_of(kind)))
 
 
 def note_of(bar: Bar, look: Look) -> str:
