@@ -37,7 +37,8 @@ def primes(below: int = 200_000, parts: int = 8) -> int:
     """Count the primes below a number, in parts."""
     edges = [below * i // parts for i in range(parts + 1)]
     counts = count_primes.map(edges[:-1], edges[1:])
-    return total.submit(counts).result()
+    found: int = total.submit(counts).result()
+    return found
 
 
 if __name__ == "__main__":
