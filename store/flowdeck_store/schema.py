@@ -30,14 +30,16 @@ def version_of(conn: sqlite3.Connection, path: Path) -> int:
         StoreCorrupt: it is a database of something else.
         sqlite3.DatabaseError: it cannot be read (``NOTADB`` when it is no database at all).
     """
-    (app_id,) = conn.execute("PRAGMA application_id").fetchone()
-    (version,) = conn.execute("PRAGMA user_version").fetchone()
-    if app_id == APPLICATION_ID:
-        return int(version)
-    (tables,) = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables or app_id:
-        raise StoreCorrupt(path, "it is an SQLite database of another program")
-    return 0
+    # Twice: another process may create the tables after our first look at the application id.
+    for _ in range(2):
+        (app_id,) = conn.execute("PRAGMA application_id").fetchone()
+        (version,) = conn.execute("PRAGMA user_version").fetchone()
+        if app_id == APPLICATION_ID:
+            return int(version)
+        (tables,) = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables and not app_id:
+            return 0
+    raise StoreCorrupt(path, "it is an SQLite database of another program")
 
 
 def refuse_newer(conn: sqlite3.Connection, path: Path, version: int, *, reading: bool) -> None:

@@ -41,11 +41,12 @@ class Shell:
     """The command line in a process of its own."""
 
     env: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-P", "-m", "flowdeck_app", *args]
 
-    def __call__(self, *args: str, timeout: float = 40, **options: Any) -> Any:
+    def __call__(self, *args: str, timeout: float = 55, **options: Any) -> Any:
         env = {**os.environ, **self.env, **options.pop("env", {})}
         return subprocess.run(
             self.command(*args), capture_output=True, text=True, timeout=timeout, env=env, **options
@@ -54,7 +55,19 @@ class Shell:
     def start(self, *args: str, **options: Any) -> subprocess.Popen[str]:
         env = {**os.environ, **self.env, **options.pop("env", {})}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(self.command(*args), text=True, env=env, **options)
+        process = subprocess.Popen(self.command(*args), text=True, env=env, **options)
+        self.started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """End what a failed test has left running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None and not stream.closed:
+                    stream.close()
+            process.wait()
 
 
 def write(name: str, text: str) -> Path:
@@ -185,7 +198,7 @@ def runs(home: Path) -> list[FlowRunRecord]:
         return reader.runs()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 45) -> None:
     """Wait until a condition holds, looking often.
 
     Raises:

@@ -47,10 +47,12 @@ def cli() -> Callable[..., Result]:
 
 
 @pytest.fixture
-def shell() -> Shell:
-    """The command line as users start it, warnings about leaks included."""
+def shell() -> Iterator[Shell]:
+    """The command line as users start it, in processes of its own."""
     paths = os.pathsep.join(str(ROOT / part) for part in ("engine", "store", "app"))
-    return Shell({"PYTHONPATH": paths})
+    found = Shell({"PYTHONPATH": paths})
+    yield found
+    found.end_all()
 
 
 @pytest.fixture

@@ -72,14 +72,14 @@ class Terminal:
             return bool(data)
         return True
 
-    def see(self, text: str, seconds: float = 30) -> None:
+    def see(self, text: str, seconds: float = 50) -> None:
         """Read until a text was written."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
             assert self.read(), f"ended without {text!r}: {self.text[-2000:]}"
             assert time.monotonic() < deadline, f"no {text!r} in {self.text[-2000:]}"
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 50) -> int:
         """Read to the end and return the exit code."""
         deadline = time.monotonic() + seconds
         while self.read():

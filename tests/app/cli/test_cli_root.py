@@ -166,7 +166,7 @@ def test_a_reader_that_goes_away_is_no_error(shell: Shell, record: Record) -> No
     assert process.stdout is not None
     assert process.stdout.readline().startswith("{")
     process.stdout.close()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=50) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()

@@ -332,7 +332,7 @@ def test_detach_returns_the_run_at_once_while_it_goes_on(shell: Shell, home: Pat
     run = runs(home)[0]
     assert os.getsid(run.pid or 0) == run.pid  # a session of its own: no terminal can take it down
     Path("stop").touch()
-    assert watching.wait(timeout=30) == 0
+    assert watching.wait(timeout=50) == 0
     text = watching.communicate()[0]
     assert "Created flow run 'far-away'" in text
     assert text.splitlines()[-1].startswith("✓ Completed  far-away") or "✓ Completed" in text

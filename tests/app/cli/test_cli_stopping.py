@@ -42,7 +42,7 @@ def test_ctrl_c_and_sigterm_cancel_the_run(
 ) -> None:
     process = start_slow(shell, home)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=50)
     assert process.returncode == 130
     assert "⊘ Cancelled" in said
     assert "Traceback" not in said
@@ -54,7 +54,7 @@ def test_cancel_from_another_process_and_again_when_it_is_over(shell: Shell, hom
     result = shell("cancel", "@last", "--wait")
     assert result.returncode == 0
     assert "(#1) is Cancelled." in result.stderr
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
     assert process.returncode == 130
     again = shell("cancel", "@last")
     assert again.returncode == 0
@@ -65,7 +65,7 @@ def test_cancel_from_another_process_and_again_when_it_is_over(shell: Shell, hom
 def test_cancel_kill_ends_the_process(shell: Shell, home: Path) -> None:
     process = start_slow(shell, home)
     result = shell("cancel", "@last", "--kill")
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
     assert "is Crashed" in result.stderr or "is Cancelled" in result.stderr
     assert runs(home)[0].is_final
 
@@ -75,7 +75,7 @@ def test_a_process_that_does_not_answer_is_killed_by_the_system(shell: Shell, ho
     process.send_signal(signal.SIGSTOP)
     result = shell("cancel", "@last", "--kill")
     assert f"killed process {process.pid}" in result.stderr
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
     assert process.returncode == -signal.SIGKILL
     assert runs(home)[0].state == "Cancelled"  # as it was asked to be
 
@@ -83,7 +83,7 @@ def test_a_process_that_does_not_answer_is_killed_by_the_system(shell: Shell, ho
 def test_after_kill_9_the_next_look_marks_the_run_crashed(shell: Shell, home: Path) -> None:
     process = start_slow(shell, home)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
     first = shell("runs", "--json")
     assert "is gone without ending run #1: marked as Crashed." in first.stderr
     assert json.loads(first.stdout)["state"] == "Crashed"
@@ -96,8 +96,8 @@ def test_wait_notices_a_process_that_is_killed_meanwhile(shell: Shell, home: Pat
     process = start_slow(shell, home)
     waiting = shell.start("wait", "@last")
     process.kill()
-    process.communicate(timeout=30)
-    assert waiting.wait(timeout=30) == 1
+    process.communicate(timeout=50)
+    assert waiting.wait(timeout=50) == 1
     assert "! Crashed" in waiting.communicate()[0]
 
 
@@ -125,9 +125,9 @@ def test_logs_follow_shows_lines_while_they_are_written_and_ends_with_the_run(
     assert any("first words" in line for line in lines)
     Path("go").touch()
     assert any("last words" in line for line in lines)
-    assert following.wait(timeout=30) == 0
+    assert following.wait(timeout=50) == 0
     following.communicate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
 
 
 def test_one_task_run_is_cancelled_and_the_rest_goes_on(shell: Shell, home: Path) -> None:
@@ -142,5 +142,5 @@ def test_one_task_run_is_cancelled_and_the_rest_goes_on(shell: Shell, home: Path
     assert refused.returncode == 2
     assert "`flowdeck cancel 1 --kill` does" in refused.stderr
     assert shell("cancel", "1.2").returncode == 0
-    process.communicate(timeout=30)
+    process.communicate(timeout=50)
     assert process.returncode == 130
