@@ -100,7 +100,10 @@ def _cold(view: LineView[Any]) -> None:
 async def measure(name: str, view: LineView[Any]) -> tuple[float, float, dict[str, float]]:
     """Return milliseconds of a cold frame, a warm frame, and each key."""
     with tempfile.TemporaryDirectory() as home:
-        app = FlowdeckApp(Path(home), clock=lambda: NOW, zone=ZONE, remember=False, watch=False)
+        folder = Path(home)
+        app = FlowdeckApp(
+            folder, folder=folder, clock=lambda: NOW, zone=ZONE, remember=False, watch=False
+        )
         async with app.run_test(size=(120, 42)) as pilot:
             await app.push_screen(Bench(view))
             view.focus()

@@ -151,8 +151,13 @@ _NAMES: Final[dict[str, str]] = {
 }  # fmt: skip
 
 
-def display_key(key: str) -> str:
+_ARROWS: Final = frozenset({"up", "down", "left", "right"})
+
+
+def display_key(key: str, ascii_only: bool = False) -> str:
     """Return a key as users read it: ``question_mark`` -> ``?``, ``ctrl+d`` stays."""
+    if ascii_only and key in _ARROWS:
+        return key
     return _NAMES.get(key, key)
 
 

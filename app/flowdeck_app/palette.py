@@ -87,6 +87,7 @@ class ActionCommands(_Entries):
     async def entries(self) -> list[Entry]:
         """Return the active actions in the registry's order."""
         active = self.screen.active_bindings
+        signs = self.flowdeck.look.symbols
         found: dict[str, tuple[str, Callable[[], object]]] = {}
         for key, (node, binding, enabled, _) in active.items():
             if enabled and binding.id in REGISTRY and binding.id not in found:
@@ -95,7 +96,8 @@ class ActionCommands(_Entries):
         return [
             Entry(
                 action.label,
-                fit(display_key(found[action.id][0]), 11) + cut(action.cli or action.help, _TAIL),
+                fit(display_key(found[action.id][0], signs.ascii), 11)
+                + cut(action.cli or action.help, _TAIL, ellipsis=signs.ellipsis),
                 "$fd-muted not bold",
                 found[action.id][1],
             )

@@ -120,3 +120,26 @@ async def test_the_same_toast_is_not_shown_twice_in_a_row(app_for: AppFor) -> No
         app.say("Copied 3 lines")
         app.say("Copied 4 lines")
         await settle(pilot, lambda: len(app._notifications) == 2)
+
+
+async def test_every_dialog_can_be_drawn_in_ascii(app_for: AppFor) -> None:
+    app = app_for(ascii_only=True)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await sample(app, pilot)
+        app.say("Copied 3 lines")
+        await settle(pilot, lambda: "Copied 3 lines" in screen_text(app))
+        assert screen_text(app).isascii()
+        await pilot.press("question_mark")
+        await settle(pilot, lambda: "The next row." in screen_text(app))
+        assert screen_text(app).isascii()
+        await pilot.press("escape")
+        app.show_message("a", "b", error=True)
+        await settle(pilot, lambda: "esc close" in screen_text(app))
+        assert screen_text(app).isascii()
+        await pilot.press("escape")
+        app.confirm("Cancel it?", lambda: None, danger=True)
+        await settle(pilot, lambda: "Cancel it?" in screen_text(app))
+        assert screen_text(app).isascii()
+        await pilot.press("escape", "colon")
+        await settle(pilot, lambda: "flowdeck cancel RUN" in screen_text(app))
+        assert screen_text(app).isascii()

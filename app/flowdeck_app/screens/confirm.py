@@ -46,7 +46,7 @@ class ConfirmScreen(FlowdeckModal):
     def compose(self) -> ComposeResult:
         """Yield the panel."""
         panel = Vertical(classes="panel -danger" if self.danger else "panel")
-        panel.border_subtitle = Content("y yes · n no")
+        panel.border_subtitle = Content(f"y yes {self.look.symbols.dot} n no")
         with panel:
             yield Static(Content(clean(self.question, 500)), id="question")
             if self.detail:

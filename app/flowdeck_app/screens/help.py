@@ -29,22 +29,25 @@ HelpRow = tuple[str, Action | None, str, bool]
 _KEYS: Final = 18  # cells for keys
 
 
-def help_rows(active: dict[str, ActiveBinding], wanted: str = "") -> list[HelpRow]:
+def help_rows(
+    active: dict[str, ActiveBinding], wanted: str = "", ascii_only: bool = False
+) -> list[HelpRow]:
     """Return the help: what works here first, then the rest, by group.
 
     Args:
         active: the bindings of the screen.
         wanted: text that label, help or key must contain.
+        ascii_only: name arrow keys by words.
     """
     keys: dict[str, list[str]] = {}
     for key, (_, binding, _, _) in active.items():
         if binding.id is not None:
-            keys.setdefault(binding.id, []).append(display_key(key))
+            keys.setdefault(binding.id, []).append(display_key(key, ascii_only))
     rows: list[HelpRow] = []
     for here in (True, False):
         for group, actions in REGISTRY.groups().items():
             found = [
-                _row(action, keys)
+                _row(action, keys, ascii_only)
                 for action in actions
                 if (action.id in keys) is here and _fits(action, wanted)
             ]
@@ -54,11 +57,11 @@ def help_rows(active: dict[str, ActiveBinding], wanted: str = "") -> list[HelpRo
     return rows
 
 
-def _row(action: Action, keys: dict[str, list[str]]) -> HelpRow:
+def _row(action: Action, keys: dict[str, list[str]], ascii_only: bool) -> HelpRow:
     active = keys.get(action.id, [])
-    order = [display_key(key) for key in action.keys]
+    order = [display_key(key, ascii_only) for key in action.keys]
     active.sort(key=lambda key: order.index(key) if key in order else len(order))
-    shown = " ".join(active) or action.shown_keys
+    shown = " ".join(active or order)
     return (action.id, action, shown, action.id in keys)
 
 
@@ -82,7 +85,7 @@ class HelpList(LineView[HelpRow]):
         shown = fit(f"  {keys}", _KEYS)
         room = width - _KEYS - 1
         cli = f"  {action.cli}" if action.cli and room > 60 else ""
-        text = cut(action.help, max(10, room - len(cli)))
+        text = cut(action.help, max(10, room - len(cli)), ellipsis=look.symbols.ellipsis)
         line = f"{shown} {text}"
         line += " " * max(0, width - len(line) - len(cli)) + cli
         tone = "$foreground" if here else "$fd-faint"
@@ -119,22 +122,21 @@ class HelpScreen(FlowdeckModal):
     def __init__(self, active: dict[str, ActiveBinding], title: str = "") -> None:
         super().__init__()
         self._active, self._title = active, title
-        self._rows: MemorySource[HelpRow] = MemorySource(
-            help_rows(active), key=lambda row: (row[0], row[3])
-        )
+        self._rows: MemorySource[HelpRow] = MemorySource((), key=lambda row: (row[0], row[3]))
 
     def compose(self) -> ComposeResult:
         """Yield the panel."""
+        self._rows.rows = help_rows(self._active, ascii_only=self.look.symbols.ascii)
         panel = Vertical(classes="panel")
         panel.border_title = Content(f"Keys {self._title}".strip())
-        panel.border_subtitle = Content("type to narrow · esc close")
+        panel.border_subtitle = Content(f"type to narrow {self.look.symbols.dot} esc close")
         with panel:
             yield Input(placeholder="type to narrow", id="help-filter", compact=True)
             yield HelpList(self._rows, empty=("No key does that", "esc closes the help"))
 
     @on(Input.Changed)
     def _narrow(self, message: Input.Changed) -> None:
-        self._rows.rows = help_rows(self._active, message.value)
+        self._rows.rows = help_rows(self._active, message.value, self.look.symbols.ascii)
         self.query_one(HelpList).reload()
 
     def _list(self) -> HelpList:

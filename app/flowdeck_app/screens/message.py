@@ -37,7 +37,7 @@ class MessageScreen(FlowdeckModal):
         """Yield the panel."""
         panel = Vertical(classes="panel -error" if self.error else "panel")
         panel.border_title = Content(clean(self.heading, 200))
-        panel.border_subtitle = Content("y copy · esc close")
+        panel.border_subtitle = Content(f"y copy {self.look.symbols.dot} esc close")
         with panel, VerticalScroll(id="message-scroll"):
             yield Static(Content("\n".join(clean_lines(self.text, most=2000))), id="message-text")
 

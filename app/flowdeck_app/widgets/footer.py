@@ -40,7 +40,7 @@ class Entry:
         return width(self.shown) + (1 + width(self.label) if labelled and self.label else 0)
 
 
-def entries(active: dict[str, ActiveBinding]) -> list[Entry]:
+def entries(active: dict[str, ActiveBinding], ascii_only: bool = False) -> list[Entry]:
     """Return the footer's entries, one an action, by rank."""
     found: dict[str, Entry] = {}
     for key, (_, binding, enabled, _) in active.items():
@@ -49,7 +49,7 @@ def entries(active: dict[str, ActiveBinding]) -> list[Entry]:
         rank = REGISTRY[binding.id].rank if binding.id in REGISTRY else 60
         if rank is not None:
             found[binding.id] = Entry(
-                binding.id, key, display_key(key), binding.description, rank, enabled
+                binding.id, key, display_key(key, ascii_only), binding.description, rank, enabled
             )
     return sorted(found.values(), key=lambda entry: entry.rank)
 
@@ -94,7 +94,8 @@ class KeyFooter(StripWidget):
 
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return the one line."""
-        chosen = arrange(entries(self.screen.active_bindings), cells)
+        found = entries(self.screen.active_bindings, look.symbols.ascii)
+        chosen = arrange(found, cells)
         left = [item for item in chosen if item[0].rank < RIGHT]
         right = [item for item in chosen if item[0].rank >= RIGHT]
         taken = sum(entry.cells(labelled) + GAP for entry, labelled in (*left, *right)) - GAP
