@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -66,14 +65,11 @@ def test_help_of_the_command_line_loads_no_terminal_app(verb: str) -> None:
     assert not loaded_by(code) & (OPTIONAL | {"textual", "pydantic", "sqlite_utils"})
 
 
-def test_import_flowdeck_takes_a_fraction_of_a_second() -> None:
-    """The budget is 80 ms on a quiet machine; several times that leaves room for a busy one."""
-
-    def seconds(code: str) -> float:
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return time.perf_counter() - began
-
-    bare = min(seconds("pass") for _ in range(3))
-    ours = min(seconds("import flowdeck") for _ in range(3))
-    assert ours - bare < 0.3
+def test_import_flowdeck_takes_little_processor_time() -> None:
+    """The budget is 80 ms on a quiet machine; twice that leaves room for one that is busy."""
+    code = (
+        "import time; began = time.process_time(); import flowdeck\n"
+        "print(time.process_time() - began)"
+    )
+    outputs = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(5)]
+    assert min(map(float, outputs)) < 0.16
