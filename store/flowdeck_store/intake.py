@@ -14,10 +14,9 @@ import threading
 from collections import deque
 from marshal import dumps
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
 
 from flowdeck_store.events import CACHE, LOG, Event
-from flowdeck_store.segment import HEADER_SIZE, RECORD, Buffer, Segment
+from flowdeck_store.segment import HEADER_SIZE, RECORD, Buffer, Segment, checksum
 from flowdeck_store.text import bounded_event, plain_event
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Intake:
             data = dumps(event, _MARSHAL)
         if event[0] == CACHE:
             self._on_cache(event)
-        check = crc32(data)
+        check = checksum(data)
         seed = self._seed
         record = _pack(len(data), check ^ seed) + data
         size = len(record)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowdeck_store import events as ev
+from flowdeck_store.liveness import is_alive, recover
 from flowdeck_store.states import COMPLETED, RUNNING
 from flowdeck_store.tuning import Tuning
 from store_writing import (
@@ -111,6 +112,29 @@ def test_a_deleted_home_is_made_again(home: Path) -> None:
         assert session.flush(20)
         assert numbered_lines(home) == list(range(11))
     assert one(home, "SELECT state FROM flow_runs") == COMPLETED
+
+
+def test_after_its_home_was_deleted_a_session_still_counts_as_alive_and_is_safe_from_a_kill(
+    home: Path,
+) -> None:
+    code = (
+        "import os, shutil, sys; from pathlib import Path; from store_writing import *\n"
+        "home = Path(sys.argv[1])\n"
+        "session = Session.open(home, version='t', on_warning=lambda text: None, tuning=QUICK)\n"
+        "run = Recorded(session.emit).run().log('0'); session.flush()\n"
+        "shutil.rmtree(home); run.log('1'); assert session.flush(20)\n"
+        "print(session.uid, flush=True); sys.stdin.readline()\n"
+        "session._link.gate.hold().__enter__()\n"
+        "run.log('2'); os.kill(os.getpid(), 9)"
+    )
+    process = start(code, home)
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    assert is_alive(home, uid)
+    assert recover(home) == []
+    process.communicate("go\n")
+    assert len(recover(home)) == 1
+    assert numbered_lines(home) == [0, 1, 2]
 
 
 def test_a_store_replaced_by_an_older_copy_gets_what_it_lacks_exactly_once(

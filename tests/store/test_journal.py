@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,4 +218,4 @@ def test_checksums_depend_on_the_use_of_the_segment(tmp_path: Path) -> None:
     assert intake.emitted == 0
     assert journal.roll(0, 10).seed != first_seed
     data = marshal.dumps((1,))
-    assert zlib.crc32(data) ^ first_seed != zlib.crc32(data) ^ journal.current.seed
+    assert seg.checksum(data) ^ first_seed != seg.checksum(data) ^ journal.current.seed

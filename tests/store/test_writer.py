@@ -285,3 +285,32 @@ def test_the_initial_state_of_runs_and_tasks_is_in_the_history(home: Path) -> No
     assert rows(home, "SELECT task_no,state FROM states ORDER BY seq") == [
         (0, PENDING), (0, RUNNING), (1, PENDING), (0, COMPLETED)
     ]  # fmt: skip
+
+
+def test_a_session_whose_row_was_deleted_registers_again(home: Path) -> None:
+    with recording(home) as session:
+        run = Recorded(session.emit).run().log("0")
+        assert session.flush()
+        with closing(sqlite3.connect(home / "flowdeck.db")) as conn, conn:
+            for table in ("sessions", "flow_runs", "states", "logs"):
+                conn.execute(f"DELETE FROM {table}")
+        run.log("1").end()
+        assert session.flush(20)
+    assert [m for (m,) in rows(home, "SELECT msg FROM logs ORDER BY seq")] == ["0", "1"]
+    assert rows(home, "SELECT state,n_logs FROM flow_runs") == [(COMPLETED, 2)]
+
+
+def test_records_that_somebody_else_applied_are_not_repeated(home: Path) -> None:
+    with recording(home) as session:
+        run = Recorded(session.emit).run()
+        assert session.flush()
+        with session._link.gate.hold():
+            for number in range(10):
+                run.log(str(number))
+            with closing(sqlite3.connect(home / "flowdeck.db")) as conn, conn:
+                conn.execute("UPDATE sessions SET applied=applied+4")
+        assert session.flush(20)
+        run.end()
+    assert [m for (m,) in rows(home, "SELECT msg FROM logs ORDER BY seq")] == list("456789")
+    figures = session.statistics()
+    assert figures.applied == figures.emitted
