@@ -66,7 +66,7 @@ def check_name(name: str, what: str) -> None:
 
 def flow_display_name(fn_name: str) -> str:
     """Return the default name of the flow made from a function of this name."""
-    return fn_name.replace("_", "-")
+    return fn_name.replace("_", "-").replace("<lambda>", "unknown-lambda")
 
 
 def task_key_hash(key: str) -> str:
