@@ -192,19 +192,23 @@ class RunScreen(RunActions):
             self.filter_tasks(group.task)
 
     @on(Line.Picked)
-    def _picked(self, message: Line.Picked) -> None:
-        act = {
-            "failure": self.action_go_error,
-            "sort": self.table.action_view_sort,
-            "filter": self.action_find_filter,
-            "group": self.action_view_group,
-            "level": self.action_view_less,
-            "wrap": self.query_one("#run-log", LogView).action_view_wrap,
-            "times": self.action_view_times,
-            "follow": self.query_one("#run-log", LogView).action_view_follow,
-        }.get(str(message.key))
-        if act is not None:
-            act()
+    async def _picked(self, message: Line.Picked) -> None:
+        log = self.query_one("#run-log", LogView)
+        known = {
+            "failure": "screen.go_error",
+            "filter": "screen.find_filter",
+            "group": "screen.view_group",
+            "level": "screen.view_less",
+            "times": "screen.view_times",
+        }
+        if message.key == "sort":
+            self.table.action_view_sort()
+        elif message.key == "wrap":
+            log.action_view_wrap()
+        elif message.key == "follow":
+            log.action_view_follow()
+        elif message.key in known:
+            await self.run_action(known[str(message.key)])
 
     # -- keys ------------------------------------------------------------------------------
 

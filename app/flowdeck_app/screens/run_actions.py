@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,14 +136,7 @@ class RunActions(RunTabs):
         run = self.run
         if run is None:
             return
-        target = run.info.get("target")
-        self.app.open_launch(
-            target if isinstance(target, str) and target else run.flow_key,
-            params=_parameters(run.params),
-            runner=run.runner,
-            tags=run.tags,
-            rerun_of=run.uid,
-        )
+        self.app.open_launch(run.flow_key, rerun=run)
 
     # -- failures --------------------------------------------------------------------------
 
@@ -166,7 +158,7 @@ class RunActions(RunTabs):
         self.show_tasks()
         if not await self.table.select_key(found.id):
             self.clear_filters()
-            await self.table.select_key(found.id)
+            self.table.show(self.task_source(), key=found.id)
 
     def show_tasks(self) -> None:
         """Show the table of task runs."""
@@ -218,11 +210,3 @@ class RunActions(RunTabs):
     def preview(self) -> TaskPreview:
         """The pane below the tasks."""
         return self.query_one("#preview", TaskPreview)
-
-
-def _parameters(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -13,7 +13,7 @@ from flowdeck_app.views.run_header import estimate, figures, slowest
 from flowdeck_app.views.states import style_of
 from flowdeck_app.views.text import clean, width
 from flowdeck_app.views.times import between, moment
-from flowdeck_app.widgets.chips import StateChips
+from flowdeck_app.widgets.chips import StateChips, chips
 from flowdeck_app.widgets.progress import Progress, ProgressLine
 from flowdeck_app.widgets.strip_widget import Piece
 from flowdeck_app.widgets.tabs import TabStrip
@@ -192,6 +192,7 @@ class RunBase(FlowdeckScreen):
         if run is None:
             self._say_gone()
             return
+        self.set_class(False, "-gone")
         line = self.query_one("#run-progress", ProgressLine)
         line.progress = Progress(
             run.code, run.named, run.counts, run.started_us, run.ended_us, None, run.message or ""
@@ -209,6 +210,7 @@ class RunBase(FlowdeckScreen):
              ("   esc goes back", "$fd-muted")]
         )  # fmt: skip
         self.set_class(True, "-trouble")
+        self.set_class(True, "-gone")
 
     def _say_failure(self, run: FlowRunRecord) -> None:
         """Show why the flow itself ended badly."""
@@ -229,8 +231,10 @@ class RunBase(FlowdeckScreen):
             return
         elapsed = between(run.started_us, run.ended_us, look.now_us)
         slow = self._slowest
+        taken = sum(width(piece.text) for piece in chips(run.counts, look)) + 6
         pieces = figures(
             look,
+            self.app.size.width - taken,
             elapsed=elapsed,
             expected=estimate(self.points, run, elapsed),
             usual=self.usual,

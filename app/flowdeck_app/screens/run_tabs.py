@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_app.screens.run_base import RunBase
+from flowdeck_app.screens.run_filters import RunFilters
 from flowdeck_app.screens.run_panel import PanelView
 from flowdeck_app.screens.run_preview import TaskPreview
 from flowdeck_app.screens.run_renewal import Renewal
-from flowdeck_app.screens.run_strips import Line
 from flowdeck_app.screens.run_tables import GroupTable, ResultRow, ResultTable
 from flowdeck_app.sources import (
     ListSource,
@@ -18,16 +17,12 @@ from flowdeck_app.sources import (
     group_bars,
     worker_bars,
 )
-from flowdeck_app.views.logs import LEVELS
 from flowdeck_app.views.run_panel import run_rows
-from flowdeck_app.views.text import clean, number
 from flowdeck_app.widgets.graph import GraphView
 from flowdeck_app.widgets.log_view import LogView
 from flowdeck_app.widgets.query_bar import QueryBar
 from flowdeck_app.widgets.source import MemorySource
-from flowdeck_app.widgets.strip_widget import Piece
 from flowdeck_app.widgets.tabs import Tab, TabStrip
-from flowdeck_app.widgets.task_table import TaskTable
 from flowdeck_app.widgets.timeline import Timeline
 from flowdeck_store.query import quote
 
@@ -54,7 +49,6 @@ FOCUS: Final = {
     "results": "#results",
     "params": "#params",
 }
-PROBLEM_WORDS: Final = "state:failed,crashed,retrying,late,notready"
 #: What the timeline shows, in the order of ``b``.
 LANES: Final = ("task runs", "tasks", "workers")
 #: Results that are listed; more are reached through their tasks.
@@ -63,49 +57,15 @@ MOST_RESULTS: Final = 2_000
 TASK_CELLS: Final = 16
 
 
-class RunTabs(RunBase):
-    """Everything below the header of a run."""
+class RunTabs(RunFilters):
+    """The views below the header of a run."""
 
     def __init__(self, run_id: int) -> None:
         super().__init__(run_id)
-        self.bucket = ""
-        self.problems = False
         self.lanes = LANES[0]
-        self.level = 0
-        self.task_order = "problems"
         self._shown: dict[str, object] = {}
         self._graph = Renewal(self, self._load_graph, self._trouble, rest=1.5)
         self._names = Renewal(self, self._load_names, self._trouble, rest=0.05)
-
-    @property
-    def tab(self) -> str:
-        """Key of the shown tab."""
-        return self.query_one("#run-tabs", TabStrip).active
-
-    @property
-    def table(self) -> TaskTable:
-        """The table of task runs."""
-        return self.query_one("#task-table", TaskTable)
-
-    # -- filters ---------------------------------------------------------------------------
-
-    @property
-    def task_query(self) -> str:
-        """The filter of tasks and timeline: what is typed, the chip, and only problems."""
-        parts = [self.query_one("#task-query", QueryBar).applied]
-        if self.bucket:
-            parts.append(f"state:{self.bucket.replace('_', '')}")
-        if self.problems:
-            parts.append(PROBLEM_WORDS)
-        return " ".join(part for part in parts if part)
-
-    @property
-    def log_query(self) -> str:
-        """The filter of the log: what is typed, and the least level."""
-        parts = [self.query_one("#log-query", QueryBar).applied]
-        if self.level:
-            parts.append(f"level:{LEVELS[self.level]}")
-        return " ".join(part for part in parts if part)
 
     def refilter(self) -> None:
         """Show the present tab under the present filter."""
@@ -137,7 +97,7 @@ class RunTabs(RunBase):
         if self._shown.get("tasks") != wanted:
             self._shown["tasks"] = wanted
             table.empty = self._no_tasks()
-            table.show(TaskSource(self.app.access, self.run_id, *wanted))
+            table.show(self.task_source())
         else:
             table.reload()
         self.query_one("#preview", TaskPreview).reload()
@@ -146,6 +106,10 @@ class RunTabs(RunBase):
             self._bars(small, "mini", LANES[1])
         if self.query_one("#side").display:
             self._show_log("#side-log", "")
+
+    def task_source(self) -> TaskSource:
+        """Return the rows under the present filter, in the present order."""
+        return TaskSource(self.app.access, self.run_id, self.task_query, self.task_order)
 
     def _no_tasks(self) -> tuple[str, str]:
         if self.task_query:
@@ -269,47 +233,6 @@ class RunTabs(RunBase):
                 self._shown["groups"] = True
                 view.show(MemorySource(self.groups, key=_group_key, text=lambda group: group.task))
 
-    # -- status lines ----------------------------------------------------------------------
-
-    def say_status(self) -> None:
-        """Say how the rows are sorted, filtered and grouped."""
-        self._say_task_status()
-        if self.tab == "logs":
-            self._say_log_status()
-
-    def _say_task_status(self) -> None:
-        grouped = self.has_class("-grouped")
-        query = clean(self.task_query, 200) or "none"
-        left: list[tuple[str, str] | Piece] = [
-            ("sort ", "$fd-faint"), Piece(ORDER_WORDS[self.task_order.removeprefix("-")], "$fd-muted", "sort"),
-            ("   filter ", "$fd-faint"), Piece(query, "$fd-muted", "filter"),
-            ("   group by task ", "$fd-faint"), Piece("on" if grouped else "off", "$fd-muted", "group"),
-        ]  # fmt: skip
-        right: list[tuple[str, str]] = []
-        if self.task_query and self.table.loaded:
-            total = self.run.n_tasks if self.run else 0
-            signs = self.look.symbols
-            right = [
-                (
-                    f"{number(self.table.count, signs.group)} of {number(total, signs.group)}",
-                    "$fd-muted",
-                )
-            ]
-        elif self.table.marks:
-            right = [(f"{len(self.table.marks)} marked", "$fd-muted")]
-        self.query_one("#task-status", Line).say(left, right)
-
-    def _say_log_status(self) -> None:
-        view = self.query_one("#run-log", LogView)
-        level = LEVELS[self.level] if self.level else "all"
-        left: list[tuple[str, str] | Piece] = [
-            ("levels ", "$fd-faint"), Piece(level if level == "all" else f"{level} and above", "$fd-muted", "level"),
-            ("   wrap ", "$fd-faint"), Piece("on" if view.wrapped else "off", "$fd-muted", "wrap"),
-            ("   times ", "$fd-faint"), Piece(self.look.times.value, "$fd-muted", "times"),
-        ]  # fmt: skip
-        follow = "following" if view.follow else f"+{view.new_below} lines, G goes on"
-        self.query_one("#log-status", Line).say(left, [Piece(follow, "$fd-muted", "follow")])
-
     def filter_tasks(self, name: str) -> None:
         """Show the task runs of one task."""
         self.set_class(False, "-grouped")
@@ -326,15 +249,6 @@ class RunTabs(RunBase):
         )
         target: Widget = self.query_one(where)
         target.focus()
-
-
-ORDER_WORDS: Final = {
-    "problems": "problems, running, then start",
-    "start": "start",
-    "duration": "time",
-    "name": "name",
-    "number": "number",
-}
 
 
 def _group_key(group: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_app.views.text import clean, cut
+from flowdeck_app.views.text import clean, cut, width
 from flowdeck_app.views.times import duration
 from flowdeck_store.records import quantile
 from flowdeck_store.states import BUCKETS, COMPLETED
@@ -74,6 +74,7 @@ def slowest(groups: Sequence[TaskGroup]) -> TaskGroup | None:
 
 def figures(
     look: Look,
+    cells: int,
     *,
     elapsed: float | None,
     expected: Estimate | None,
@@ -81,27 +82,43 @@ def figures(
     slow: tuple[str, float] | None,
     live: bool,
 ) -> list[tuple[str, str]]:
-    """Return the pieces at the right of the counts.
+    """Return the pieces at the right of the counts, as many as there is room for.
 
     Args:
         look: for the signs.
+        cells: room there is.
         elapsed: seconds since the start.
         expected: of the whole run, while it goes on.
         usual: median seconds of the flow's completed runs.
         slow: name and seconds of the slowest task run.
         live: the run goes on.
     """
-    pieces: list[tuple[str, str]] = []
+    left: list[tuple[str, str]] = []
     if live and expected is not None and elapsed is not None:
-        left = expected.seconds - elapsed
-        text = f"{duration(left)} left, {expected.word}" if left > 0 else "longer than usual"
-        pieces.append((text, "$fd-strong" if left > 0 else "$fd-retrying"))
-    if usual is not None:
-        pieces.append((f"p50 {duration(usual)}", "$fd-muted"))
+        left = [_left(expected, elapsed)]
+    middle = [(f"p50 {duration(usual)}", "$fd-muted")] if usual is not None else []
+    longest: list[tuple[str, str]] = []
     if slow is not None:
         name = cut(clean(slow[0], 200), 24, ellipsis=look.symbols.ellipsis)
-        pieces.append((f"slowest {name} {duration(slow[1])}", "$fd-muted"))
+        longest = [(f"slowest {name} {duration(slow[1])}", "$fd-muted")]
+    choices = ([*left, *middle, *longest], [*left, *longest], [*left, *middle], left)
+    return next((found for pieces in choices if _cells(found := _joined(pieces)) <= cells), [])
+
+
+def _left(expected: Estimate, elapsed: float) -> tuple[str, str]:
+    seconds = expected.seconds - elapsed
+    if seconds <= 0:
+        return "longer than usual", "$fd-retrying"
+    text = f"{round(seconds)}s" if seconds < 60 else duration(seconds)
+    return f"{text} left, {expected.word}", "$fd-strong"
+
+
+def _joined(pieces: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     joined: list[tuple[str, str]] = []
     for piece in pieces:
         joined += [("   ", ""), piece] if joined else [piece]
     return joined
+
+
+def _cells(pieces: Sequence[tuple[str, str]]) -> int:
+    return sum(width(text) for text, _ in pieces)
