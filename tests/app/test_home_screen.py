@@ -1,0 +1,192 @@
+"""Home: flows found and recorded as one list, recent runs, health, and what the keys do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from app_harness import SIZES, screen_text, settle
+from run_screen_store import FAILED_RUN, fill
+
+from flowdeck_app.screens.home import FlowTable, HomeScreen
+from flowdeck_app.screens.home_health import HealthPanel
+from flowdeck_app.screens.launch import LaunchScreen
+from flowdeck_app.screens.task import TaskScreen
+from flowdeck_app.widgets.query_bar import QueryBar
+from flowdeck_app.widgets.run_table import RunTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from flowdeck_app.app import FlowdeckApp
+
+pytestmark = pytest.mark.anyio
+AppFor = "Callable[..., Any]"
+
+FLOWS = '''
+from flowdeck import flow
+from flowdeck.task_runners import DaskTaskRunner
+
+
+@flow
+def never_run(x: int = 1):
+    """Has no runs yet."""
+
+
+@flow(name="on dask", task_runner=DaskTaskRunner())
+def on_dask():
+    ...
+'''
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    flows = home.parent / "work"
+    flows.mkdir()
+    (flows / "flows.py").write_text(FLOWS)
+    return flows
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Any]:
+    builder = fill(home)
+    yield builder
+    builder.close()
+
+
+async def shown(app: FlowdeckApp, pilot: Pilot[Any], flows: int) -> HomeScreen:
+    """Wait until Home and its three panels are there."""
+    await settle(pilot, lambda: isinstance(app.screen, HomeScreen))
+    screen = app.screen
+    assert isinstance(screen, HomeScreen)
+    table = screen.query_one("#flows", FlowTable)
+    await settle(pilot, lambda: table.loaded and table.count == flows)
+    await settle(pilot, lambda: screen.query_one("#health", HealthPanel).health is not None)
+    await settle(pilot, lambda: screen.query_one("#recent", RunTable).loaded)
+    return screen
+
+
+def without_sizes(text: str) -> str:
+    """Leave out what differs from machine to machine: sizes of files and disks."""
+    import re
+
+    return re.sub(r"[\d.]+ [kMGT]?B( free)?", lambda m: "#" * len(m.group()), text)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_home_at_every_size(
+    app_for: Callable[..., Any], folder: Path, store: Any, size: tuple[int, int], request: Any
+) -> None:
+    from app_harness import check_snapshot
+
+    app = app_for(folder=folder)
+    async with app.run_test(size=size) as pilot:
+        await shown(app, pilot, await flows_of(app) + 2)
+        text = without_sizes(screen_text(app))
+        check_snapshot("home_screen", f"home-{size[0]}x{size[1]}", _same_engines(text))
+
+
+def _same_engines(text: str) -> str:
+    return text.replace("not installed", "installed    ")
+
+
+async def flows_of(app: FlowdeckApp) -> int:
+    return len(await app.access.ask(lambda reader: reader.flows()))
+
+
+async def test_home_in_ascii(app_for: Callable[..., Any], folder: Path, store: Any) -> None:
+    app = app_for(folder=folder, ascii_only=True)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot, await flows_of(app) + 2)
+        drawn = screen_text(app)
+    # User text stays what it is; everything that is ours is ASCII.
+    ours = [line for line in drawn.splitlines() if "foo" not in line]
+    assert all(ord(c) < 128 for line in ours[:2] for c in line)
+    assert "+ completed" in drawn or "x failed" in drawn
+
+
+async def test_an_empty_home_says_how_to_get_a_flow(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    empty = home.parent / "empty"
+    empty.mkdir()
+    app = app_for(folder=empty)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot, 0)
+        text = screen_text(app)
+    assert "No flows found in" in text
+    assert "@flow" in text
+    assert "No runs yet" in text
+
+
+async def test_a_flow_found_in_a_file_is_listed_before_it_ever_ran(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shown(app, pilot, 2)
+        text = screen_text(app)
+    assert "never-run" in text
+    assert "never run" in text
+    assert "dask" in text
+
+
+async def test_a_file_that_does_not_parse_is_named(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    (folder / "broken.py").write_text("def f(:\n")
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await shown(app, pilot, 2)
+        pane = screen.query_one("#flows-pane")
+        await settle(pilot, lambda: "broken.py" in str(pane.border_subtitle))
+
+
+async def test_filtering_and_escape(app_for: Callable[..., Any], folder: Path) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await shown(app, pilot, 2)
+        table = screen.query_one("#flows", FlowTable)
+        await pilot.press("slash", *"dask")
+        await settle(pilot, lambda: table.count == 1)
+        await pilot.press("escape")
+        await settle(pilot, lambda: screen.query_one("#bar", QueryBar).is_open is False)
+        if table.count != 2:
+            await pilot.press("escape")
+        await settle(pilot, lambda: table.count == 2)
+
+
+async def test_r_opens_the_launch_dialog_for_the_flow_under_the_cursor(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot, 2)
+        await pilot.press("r")
+        await settle(pilot, lambda: isinstance(app.screen, LaunchScreen))
+
+
+async def test_f_opens_the_last_failure(
+    app_for: Callable[..., Any], folder: Path, store: Any
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot, await flows_of(app) + 2)
+        await pilot.press("f")
+        await settle(pilot, lambda: isinstance(app.screen, TaskScreen))
+        assert app.screen.run_id >= FAILED_RUN
+
+
+async def test_one_panel_at_a_time_on_a_small_terminal(
+    app_for: Callable[..., Any], folder: Path, store: Any
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(app, pilot, await flows_of(app) + 2)
+        assert not screen.query_one("#lower").display
+        await pilot.press("right_square_bracket")
+        await settle(pilot, lambda: screen.query_one("#lower").display)
+        assert screen.query_one("#recent").has_focus

@@ -1,0 +1,147 @@
+"""The launch dialog: a form from the signature, checked as it is typed, that starts a real run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from app_harness import check_snapshot, screen_text, settle
+from textual.widgets import Button, Input
+
+from flowdeck_app.screens.launch import LaunchScreen
+from flowdeck_app.screens.launch_fields import FieldRow
+from flowdeck_app.screens.run import RunScreen
+from flowdeck_store.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from flowdeck_app.app import FlowdeckApp
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+FLOWS = '''
+from typing import Literal
+import datetime
+from flowdeck import flow, task
+
+
+@task
+def double(x):
+    return 2 * x
+
+
+@flow
+def shop(day: datetime.date, limit: int = 500, mode: Literal["full", "delta"] = "full",
+         dry: bool = False, regions: list[str] = ["eu"]):
+    """Load yesterday's orders."""
+    return double.submit(limit).result()
+'''
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    flows = home.parent / "work"
+    flows.mkdir()
+    (flows / "flows.py").write_text(FLOWS)
+    return flows
+
+
+async def opened(app: FlowdeckApp, pilot: Pilot[Any], target: str) -> LaunchScreen:
+    app.open_launch(target)
+    await settle(pilot, lambda: isinstance(app.screen, LaunchScreen))
+    screen = app.screen
+    assert isinstance(screen, LaunchScreen)
+    deadline = time.monotonic() + 60
+    while screen._form is None or not screen.query_one("#command").content:
+        await pilot.pause(0.05)
+        assert time.monotonic() < deadline
+    return screen
+
+
+async def test_the_form_shows_every_parameter_and_the_command(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 36)) as pilot:
+        screen = await opened(app, pilot, "flows.py:shop")
+        await settle(pilot, lambda: len(screen.query(FieldRow)) >= 5)
+        names = [row.spec.name for row in screen.query(FieldRow) if row.group == "p"]
+        assert names == ["day", "limit", "mode", "dry", "regions"]
+        assert screen.query_one("#run", Button).disabled
+        text = screen_text(app)
+        assert "needs a value" in text
+        assert "Load yesterday's orders." in text
+        check_snapshot("launch_screen", "launch-100x36", text)
+
+
+async def test_values_are_checked_as_they_are_typed_and_the_command_follows(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(110, 40)) as pilot:
+        screen = await opened(app, pilot, "flows.py:shop")
+        await settle(pilot, lambda: len(screen.query(FieldRow)) >= 5)
+        day = screen.query(FieldRow).first().query_one(Input)
+        day.value = "22.11.2026"
+        await settle(pilot, lambda: "not a date" in screen_text(app))
+        day.value = "2026-11-22"
+        await settle(pilot, lambda: "-p day=2026-11-22" in screen_text(app))
+        await settle(pilot, lambda: not screen.query_one("#run", Button).disabled)
+
+
+async def test_running_records_a_detached_run_and_opens_it(
+    app_for: Callable[..., Any], folder: Path, home: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(110, 40)) as pilot:
+        screen = await opened(app, pilot, "flows.py:shop")
+        await settle(pilot, lambda: len(screen.query(FieldRow)) >= 5)
+        screen.query(FieldRow).first().query_one(Input).value = "2026-11-22"
+        await settle(pilot, lambda: not screen.query_one("#run", Button).disabled)
+        await pilot.press("ctrl+r")
+        deadline = time.monotonic() + 60
+        while not isinstance(app.screen, RunScreen):
+            await pilot.pause(0.05)
+            assert time.monotonic() < deadline
+        run_id = app.screen.run_id
+        while True:
+            with Reader.open(home) as reader:
+                run = reader.run(run_id)
+            assert run is not None
+            if run.is_final:
+                break
+            await pilot.pause(0.1)
+            assert time.monotonic() < deadline
+    assert run.state == "Completed"
+    assert run.params is not None
+    assert "2026-11-22" in run.params
+
+
+async def test_a_file_that_fails_at_import_says_why_and_can_still_be_run(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    (folder / "bad.py").write_text(
+        "from flowdeck import flow\n\n@flow\ndef f():\n    pass\n\nraise RuntimeError('no [db]')\n"
+    )
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(app, pilot, "bad.py:f")
+        await settle(pilot, lambda: "RuntimeError: no [db]" in screen_text(app))
+        assert "recorded as a failed run" in screen_text(app)
+
+
+async def test_without_a_flow_it_asks_which(app_for: Callable[..., Any], folder: Path) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.open_launch(None)
+        await settle(pilot, lambda: "flows.py:shop" in screen_text(app))
+        await pilot.press("enter")
+        deadline = time.monotonic() + 60
+        while "needs a value" not in screen_text(app):
+            await pilot.pause(0.05)
+            assert time.monotonic() < deadline

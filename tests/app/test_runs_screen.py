@@ -1,0 +1,188 @@
+"""The history: filter, views, marks, compare, delete with undo, export."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from app_harness import SIZES, check_snapshot, screen_text, settle
+from run_screen_store import EARLIER, FAILED_RUN, fill
+
+from flowdeck_app.screens.compare import CompareScreen
+from flowdeck_app.screens.confirm import ConfirmScreen
+from flowdeck_app.screens.run import RunScreen
+from flowdeck_app.screens.runs import RunsScreen
+from flowdeck_app.screens.runs_parts import SummaryLine
+from flowdeck_app.widgets.run_table import RunTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from flowdeck_app.app import FlowdeckApp
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Any]:
+    builder = fill(home)
+    yield builder
+    builder.close()
+
+
+async def shown(app: FlowdeckApp, pilot: Pilot[Any]) -> tuple[RunsScreen, RunTable]:
+    app.show_mode("runs")
+    await settle(pilot, lambda: isinstance(app.screen, RunsScreen))
+    screen = app.screen
+    assert isinstance(screen, RunsScreen)
+    table = screen.query_one("#runs", RunTable)
+    await settle(pilot, lambda: table.loaded)
+    await settle(pilot, lambda: screen.query_one("#summary", SummaryLine).summary is not None)
+    return screen, table
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_runs_at_every_size(
+    app_for: Callable[..., Any], store: Any, size: tuple[int, int]
+) -> None:
+    app = app_for()
+    async with app.run_test(size=size) as pilot:
+        screen, _ = await shown(app, pilot)
+        await settle(pilot, lambda: screen.query_one("#preview").preview is not None)
+        check_snapshot("runs_screen", f"runs-{size[0]}x{size[1]}", screen_text(app))
+
+
+async def test_runs_in_ascii(app_for: Callable[..., Any], store: Any) -> None:
+    app = app_for(ascii_only=True)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen, _ = await shown(app, pilot)
+        await settle(pilot, lambda: screen.query_one("#preview").preview is not None)
+        check_snapshot("runs_screen", "runs-ascii", screen_text(app))
+
+
+async def test_an_empty_history_says_so(app_for: Callable[..., Any]) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.show_mode("runs")
+        await settle(pilot, lambda: "Nothing matches" in screen_text(app))
+
+
+async def test_a_filter_is_applied_as_it_is_typed_and_escape_takes_it_back(
+    app_for: Callable[..., Any], store: Any
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen, table = await shown(app, pilot)
+        everything = table.count
+        await pilot.press("slash", *"state:failed")
+        await settle(pilot, lambda: 0 < table.count < everything)
+        assert screen.query_text == "state:failed"
+        await pilot.press("escape")
+        await settle(pilot, lambda: screen.query_text == "")
+        await settle(pilot, lambda: table.count == everything)
+
+
+async def test_problems_only_and_all_again(app_for: Callable[..., Any], store: Any) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        everything = table.count
+        await pilot.press("exclamation_mark")
+        await settle(pilot, lambda: table.count < everything)
+        await pilot.press("exclamation_mark")
+        await settle(pilot, lambda: table.count == everything)
+
+
+async def test_enter_opens_the_run_and_escape_comes_back(
+    app_for: Callable[..., Any], store: Any
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen, _ = await shown(app, pilot)
+        await pilot.press("enter")
+        await settle(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press("escape")
+        await settle(pilot, lambda: app.screen is screen)
+
+
+async def test_two_marked_runs_are_compared(app_for: Callable[..., Any], store: Any) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        table.set_marks({EARLIER, FAILED_RUN})
+        await pilot.press("equals_sign")
+        await settle(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await settle(pilot, lambda: "keen-swift" in screen_text(app))
+        text = screen_text(app)
+        assert "completed" in text
+        assert "failed" in text
+        check_snapshot("runs_screen", "compare-100x30", text)
+        await pilot.press("d")
+        await settle(pilot, lambda: "differences only" in screen_text(app))
+
+
+async def test_deleting_asks_hides_and_can_be_undone(
+    app_for: Callable[..., Any], store: Any
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        everything = table.count
+        table.set_marks({EARLIER, FAILED_RUN})
+        await pilot.press("D")
+        await settle(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "2 runs" in screen_text(app)
+        await pilot.press("y")
+        await settle(pilot, lambda: table.count == everything - 2)
+        await pilot.press("u")
+        await settle(pilot, lambda: table.count == everything)
+        left = await app.access.ask(lambda reader: reader.run(EARLIER))
+        assert left is not None
+
+
+async def test_a_deletion_that_is_not_undone_is_done_when_the_app_ends(
+    app_for: Callable[..., Any], store: Any, home: Path
+) -> None:
+    from flowdeck_store.reader import Reader
+
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        everything = table.count
+        table.set_marks({EARLIER})
+        await pilot.press("D")
+        await settle(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("y")
+        await settle(pilot, lambda: table.count == everything - 1)
+    with Reader.open(home) as reader:
+        assert reader.run(EARLIER) is None
+
+
+async def test_export_writes_json_lines_beside_the_user(
+    app_for: Callable[..., Any], store: Any, home: Path
+) -> None:
+    import json
+
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        table.set_marks({FAILED_RUN})
+        await pilot.press("J")
+        path = home.parent / f"flowdeck-run-{FAILED_RUN}.jsonl"
+        await settle(pilot, path.exists)
+        await app.workers.wait_for_complete()
+    kinds = {json.loads(line)["kind"] for line in path.read_text().splitlines()}
+    assert {"run", "task"} <= {kind.replace("flow_run", "run") for kind in kinds} | kinds
+
+
+async def test_views_step_with_the_brackets(app_for: Callable[..., Any], store: Any) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen, _ = await shown(app, pilot)
+        await pilot.press("right_square_bracket")
+        await settle(pilot, lambda: screen.query_text == "state:running")
+        await pilot.press("left_square_bracket")
+        await settle(pilot, lambda: screen.query_text == "")
