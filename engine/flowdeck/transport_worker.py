@@ -10,7 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flowdeck import context, recording, transport_errors
+from flowdeck import cancellation, context, logging, recording, transport_errors
+from flowdeck import settings as all_settings
 from flowdeck.endings import record_failure
 from flowdeck.runs import Stop, TaskRun
 from flowdeck.states import Crashed, State
@@ -66,7 +67,7 @@ class _FlowRun:
     """What this process knows of a flow run."""
 
     info: FlowRunInfo
-    context: contextvars.Context
+    settings: Any
 
 
 class _Process:
@@ -195,7 +196,8 @@ def _execute(
         run.cancel_requested = _process.refused.get(facts.uid, {}).get(facts.no, Stop.NO)
     try:
         checked = _Checked(pickling)
-        flow_run.context.copy().run(_drive, run, checked, outbox, port)
+        # A copy of the engine's context, not an empty one: its own functions must work in tasks.
+        contextvars.copy_context().run(_drive, run, checked, flow_run, outbox, port)
         return _ended(run.state, checked, port)
     finally:
         with _process.lock:
@@ -203,7 +205,9 @@ def _execute(
                 del _process.executing[key]
 
 
-def _drive(run: TaskRun, checked: _Checked, outbox: Outbox, port: Port) -> None:
+def _drive(run: TaskRun, checked: _Checked, flow_run: _FlowRun, outbox: Outbox, port: Port) -> None:
+    all_settings._overrides.set(flow_run.settings)
+    context._tags.set(flow_run.info.tags)
     execution = Execution(run)
     execution._generator = checked.watch(execution._generator)
     with recording.using(outbox):
@@ -232,25 +236,21 @@ def _known_flow_run(data: bytes, pickling: Pickling) -> _FlowRun:
         if known is not None:
             _process.flow_runs.move_to_end(data)
             return known
-    info, settings = pickling.loads(data)
-    prepared = contextvars.Context()
-    prepared.run(_prepare, settings, info.tags)
+    info, values = pickling.loads(data)
+    settings = all_settings._Overrides(values)
+    if not cancellation.live:  # else this is the flow's own process, and its console stays on
+        contextvars.Context().run(_set_up_logging, settings)
     with _process.lock:
-        known = _process.flow_runs.setdefault(data, _FlowRun(info, prepared))
+        known = _process.flow_runs.setdefault(data, _FlowRun(info, settings))
         while len(_process.flow_runs) > _REMEMBERED:
             _process.flow_runs.popitem(last=False)
         return known
 
 
-def _prepare(settings: dict[str, Any], tags: frozenset[str]) -> None:
-    """Put in force what is in force in the flow's process, for the context this is called in."""
-    from flowdeck import cancellation, logging
-    from flowdeck import settings as all_settings
-
-    all_settings._overrides.set(all_settings._Overrides(settings))
-    context._tags.set(tags)
-    if not cancellation.live:  # else this is the flow's own process: its console stays
-        logging.setup()
+def _set_up_logging(settings: Any) -> None:
+    """Log as the flow's process does, but not on the console."""
+    all_settings._overrides.set(settings)
+    logging.setup()
 
 
 class _Checked:

@@ -39,6 +39,14 @@ def open_the_store() -> None:
     recording.close_all()
 
 
+def wait_until_limits_are_seen() -> None:
+    """A session looks for limits on its tick."""
+    deadline = time.monotonic() + 20
+    while not recording.recorder().has_limits():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def last(home: Any) -> Any:
     recording.close_all()
     return Reader.open(home)
@@ -286,8 +294,7 @@ def test_lines_arrive_while_the_task_runs(home: Any, tmp_path: Any) -> None:
         while not {"hello", "and more"} <= set(seen):
             assert time.monotonic() < deadline
             with Reader.open(home) as reader:
-                run = reader.resolve_run("@last")
-                seen[:] = [line.message for line in reader.logs(run.id, 1)]
+                seen[:] = [line.message for run in reader.runs() for line in reader.logs(run.id, 1)]
         gate.touch()
 
     assert f(return_state=True).is_completed()
@@ -310,6 +317,7 @@ def test_limited_tags_hold_tasks_back_and_are_given_back(home: Any, tmp_path: An
 
     @flow(task_runner=LoopbackRunner())
     def f() -> Any:
+        wait_until_limits_are_seen()
         with tags("one"):
             futures = [alone.submit(str(tmp_path), no) for no in range(8)]
         return [future.result() for future in futures]
@@ -323,6 +331,7 @@ def test_a_limit_of_zero_cancels_instead_of_waiting_for_ever(home: Any) -> None:
 
     @flow(task_runner=LoopbackRunner())
     def f() -> Any:
+        wait_until_limits_are_seen()
         with tags("none"):
             return quote(identity.submit(1).wait())
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import logging
-import shutil
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ import distributed
 from distributed import LocalCluster
 
 from flowdeck.task_runners import dask_check, dask_quiet, dask_spawn
+from flowdeck.task_runners.dask_scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,9 @@ _SETTINGS: Final[dict[str, tuple[Any, Any]]] = {
     # Tasks may start processes.
     "distributed.worker.daemon": (True, False),
 }
+#: Seconds that workers get to end, of which they have four fifths before they are killed.
+_SHORT: Final = 1.0
+_PRELOAD: Final = "flowdeck.task_runners.dask_preload"
 #: Dask reads its settings while it starts, and they belong to the whole process.
 _starting: Final = threading.Lock()
 
@@ -57,8 +60,14 @@ class Link:
         """Whether the scheduler can be reached, as far as is known."""
         return bool(self.client.status == "running")
 
-    def close(self) -> None:
-        """Disconnect; a temporary cluster ends."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Disconnect; a temporary cluster ends.
+
+        Args:
+            at_once: its workers execute something that does not stop: do not ask them.
+        """
+        if at_once and is_local(self.cluster):
+            _kill_workers(self.cluster)
         self._exits.close()
 
 
@@ -123,7 +132,7 @@ def start(
             exits.enter_context(dask_quiet.quiet())
         if _is_local_class(cluster_class):
             cluster_kwargs = _with_local_defaults(cluster_kwargs, exits)
-        with _starting, dask.config.set(_settings()):
+        with _starting, dask.config.set(_settings(cluster_kwargs.get("local_directory"))):
             cluster = cluster_class(**cluster_kwargs)
             exits.callback(_close_cluster, cluster)
         if adapt_kwargs:
@@ -155,19 +164,24 @@ def _with_local_defaults(given: dict[str, Any], exits: ExitStack) -> dict[str, A
     # ":0" and ":8787" would listen on all interfaces.
     kwargs.setdefault("dashboard_address", "127.0.0.1:0")
     kwargs.setdefault("silence_logs", logging.CRITICAL)
+    given_preload = kwargs.get("preload") or ()
+    if isinstance(given_preload, str):
+        given_preload = (given_preload,)
+    kwargs["preload"] = [_PRELOAD, *given_preload]
     if "local_directory" not in kwargs and not dask.config.get("temporary-directory", None):
-        folder = tempfile.mkdtemp(prefix="flowdeck-dask-")
-        exits.callback(shutil.rmtree, folder, ignore_errors=True)
-        kwargs["local_directory"] = folder
+        kwargs["local_directory"] = str(exits.enter_context(scratch_folder()))
     return kwargs
 
 
-def _settings() -> dict[str, Any]:
-    return {
+def _settings(scratch: str | None) -> dict[str, Any]:
+    chosen = {
         name: ours
         for name, (default, ours) in _SETTINGS.items()
         if dask.config.get(name, default) == default
     }
+    if scratch is not None:
+        chosen["temporary-directory"] = scratch  # the scheduler's; workers are told theirs
+    return chosen
 
 
 def _client(where: Any, client_kwargs: dict[str, Any], exits: ExitStack) -> Any:
@@ -185,6 +199,16 @@ def _close_client(client: Any) -> None:
 def _close_cluster(cluster: Any) -> None:
     with contextlib.suppress(Exception):
         cluster.close(timeout=5)
+
+
+def _kill_workers(cluster: Any) -> None:
+    with contextlib.suppress(Exception):  # those that are gone
+        cluster.sync(_close_nannies, list(cluster.workers.values()))
+
+
+async def _close_nannies(nannies: list[Any]) -> None:
+    closing = [nanny.close(timeout=_SHORT) for nanny in nannies]
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
 def _tell_dashboard(client: Any, log: logging.Logger) -> None:

@@ -65,6 +65,8 @@ class Session:
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
+        #: Some function went on after its run was ended.
+        self._left_behind = False
         self._topic = dask_worker.topic_of(self._uid)
         if link.scheduler is not None:
             dask_local.Watcher(link.scheduler, self._topic, self.book.put, self._key_of)
@@ -238,6 +240,7 @@ class Session:
     def _abandoned(self, entry: Entry) -> None:
         """The run was ended from outside while its function went on in a worker."""
         self.book.drop(entry)
+        self._left_behind = True
         if self._link.cluster is None or entry.worker is None or self._flow_run.cancel_requested:
             return  # not ours to restart, or about to end anyway
         others = [e for e in self.book.entries.copy().values() if e.worker == entry.worker]
@@ -257,14 +260,13 @@ class Session:
         self.book.rescue(self._flow_run.state)
         if self._link.cluster is None and self._link.is_open:
             self._forget()
-        self._link.close()
+        self._link.close(at_once=self._left_behind or bool(self.book.entries))
         self.book.close()
 
     def _forget(self) -> None:
         """Leave nothing of this flow run behind on a cluster that goes on."""
         futures = [e.handle for e in self.book.entries.copy().values() if e.handle is not None]
         with contextlib.suppress(Exception):
-            self._client.unsubscribe_topic(self._topic)
             self._client.cancel(futures)
         with contextlib.suppress(Exception):
             self._client.run(dask_worker.forget, self._uid, wait=False)
