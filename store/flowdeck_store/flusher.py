@@ -59,6 +59,7 @@ class Flusher:
         self._held: list[Event] = []  # taken from the intake, not committed yet
         self._barrier = 0  # somebody waits for this many to be verified
         self._failures = 0  # attempts that failed, ever
+        self._failing = False  # the last attempt did
         self._backoff = tuning.backoff
         self._retry_at = self._last_flush = self._last_tick = self._last_sign = 0.0
         self._stopping = self._warned = False
@@ -131,6 +132,7 @@ class Flusher:
             self._backoff = min(self._backoff * 2, self._tuning.backoff_max)
         with self._change:
             self._failures += 1
+            self._failing = True
             self._hurry = False
             self._change.notify_all()
 
@@ -165,7 +167,8 @@ class Flusher:
     def _settled(self, target: int, failures: int) -> bool:
         if self.verified >= target or not self._thread.is_alive():
             return True
-        return self._failures > failures and self._troubles.kind not in {None, LOCKED}
+        hopeless = self._failing and self._troubles.kind != LOCKED
+        return hopeless and self._failures > failures
 
     def _explain(self) -> None:
         """A caller waited in vain: say why, even if patience is not over."""
@@ -183,7 +186,7 @@ class Flusher:
             if time.monotonic() >= self._retry_at or self._hurry:
                 with inside_sqlite():
                     self._attempt()
-            if self._stopping and (self._troubles.kind is not None or not self._has_work()):
+            if self._stopping and (self._failing or not self._has_work()):
                 break
         with inside_sqlite():
             self._finish()
@@ -194,7 +197,7 @@ class Flusher:
     def _gather(self) -> None:
         """Wait for events, and then for the moment to flush them."""
         tuning = self._tuning
-        if self._troubles.kind is not None:
+        if self._failing:
             self._pause(min(time.monotonic() + tuning.tick, self._retry_at))
             return
         interval = tuning.interval if self._link.wal else tuning.slow_interval
@@ -227,9 +230,14 @@ class Flusher:
             # Also what nobody foresaw: if this thread died, nothing would be recorded any more.
             self.failed(error)
         else:
-            if self._troubles.kind is not None and not self._held:
-                self._troubles.over(self.applied)
-                self._backoff, self._retry_at = self._tuning.backoff, 0.0
+            self._succeeded()
+
+    def _succeeded(self) -> None:
+        self._failing, self._retry_at = False, 0.0
+        # Not before the backlog is gone: near a full disk, single flushes succeed in between.
+        if self._troubles.kind is not None and self.backlog < self._tuning.max_events:
+            self._troubles.over(self.applied)
+            self._backoff = self._tuning.backoff
 
     def _commit(self) -> None:
         if not self._held:

@@ -110,17 +110,17 @@ def test_without_room_anywhere_events_are_kept_in_memory_and_the_user_knows(
         run = Recorded(session.emit).run()
         for number in range(200_000):
             run.log(str(number), level=30)
-        assert not session.flush(0.5)
-        wait_until(lambda: len(warnings) == 2, "a warning")
+        assert not session.flush(5)
+        wait_until(lambda: "memory only" in warnings[-1], "a warning")
         ballast.unlink()
         assert session.flush(60)
         run.end()
         assert session.close()
         assert one(home, "SELECT count(DISTINCT msg) FROM logs") == 200_000
-    assert "Nothing is lost" in warnings[0]
-    assert "memory only" in warnings[1]
-    assert "can be written again" in warnings[2]
-    assert len(warnings) == 3
+    # The first word may come before the journal is full, too, and then says that all is safe.
+    assert ["memory only" in text for text in warnings[-2:]] == [True, False]
+    assert "can be written again" in warnings[-1]
+    assert len(warnings) in {2, 3}
 
 
 def test_a_limit_on_file_sizes_is_met_like_a_full_disk(home: Path) -> None:
