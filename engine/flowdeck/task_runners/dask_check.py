@@ -114,7 +114,8 @@ def misfit(found: Any) -> str | None:
     """
     wanted = f"flowdeck {flowdeck.__version__}"
     if isinstance(found, BaseException):
-        if isinstance(found, ImportError):
+        # What cannot even unpickle its answer has its exception's text only.
+        if isinstance(found, ImportError) or "ModuleNotFoundError" in str(found):
             return f"cannot import flowdeck ({found}). Install {wanted} there."
         return f"does not answer as it should: {type(found).__name__}: {found}"
     version, protocol, python = found
