@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def _live(builder: StoreBuilder) -> None:
         info=json.dumps({"target": "/flows/etl.py:etl", "cwd": "/flows", "python": "3.13.1"}),
     )  # fmt: skip
     assert run == LIVE
-    task = builder.task
+    task = functools.partial(builder.task, created_us=ago(72))
     task(run, 1, task="prepare", name="prepare", started=ago(72), seconds=0.4, worker="w-0")
     for no in range(2, 8):
         task(run, no, name=f"fetch[{no - 2}]", started=ago(71), seconds=1.1, worker="w-1")

@@ -183,7 +183,7 @@ class TestTodaysFile:
     async def test_a_file_that_is_gone_is_not_opened(
         self, app_for: AppFor, store: StoreBuilder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with app_for().run_test(size=(100, 30)) as pilot:
+        async with app_for().run_test(size=(100, 30), notifications=True) as pilot:
             await opened(pilot.app, pilot, FAILED_RUN, 1)
             opened_at: list[Any] = []
             monkeypatch.setattr(pilot.app, "edit", lambda *place: opened_at.append(place))

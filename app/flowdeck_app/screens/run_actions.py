@@ -55,7 +55,7 @@ class RunActions(RunTabs):
     @property
     def can_rerun(self) -> bool | None:
         """Whether it is known what ran."""
-        return None if self.run is None else True
+        return self.run is not None
 
     @property
     def can_see_error(self) -> bool | None:

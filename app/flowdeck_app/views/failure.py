@@ -161,7 +161,7 @@ def item_lines(item: FrameItem, look: Look, cells: int, *, tall: bool) -> list[C
     indent = "  " * item.depth
     room = max(8, cells - len(indent))
     if item.kind == "exception":
-        return _exception_lines(item, look, indent, room)
+        return _exception_lines(item, look, indent, room, tall=tall)
     if item.kind in {"fold", "skipped"}:
         word = "library frames" if item.kind == "fold" else "frames left out"
         dash = signs.line * 2
@@ -179,13 +179,14 @@ def item_lines(item: FrameItem, look: Look, cells: int, *, tall: bool) -> list[C
     return [content(indent, (f"  {shown}", style), (f"  {function}", "$fd-muted"))]
 
 
-def _exception_lines(item: FrameItem, look: Look, indent: str, room: int) -> list[Content]:
-    signs = look.symbols
+def _exception_lines(
+    item: FrameItem, look: Look, indent: str, room: int, *, tall: bool
+) -> list[Content]:
+    title = item.title
+    before = f"{title}  " if title and not tall else ""
+    name = cut(name_of(item.exception), room, ellipsis=look.symbols.ellipsis)
+    message = clean(str(item.exception.get("message") or ""), 300, newline=" ")
     line = content(
-        indent,
-        (cut(name_of(item.exception), room, ellipsis=signs.ellipsis), "bold $fd-failed"),
-        (f"  {clean(str(item.exception.get('message') or ''), 300, newline=' ')}", "$fd-muted"),
+        indent, (before, "$fd-accent"), (name, "bold $fd-failed"), (f"  {message}", "$fd-muted")
     )
-    if item.title:
-        return [content(indent, (item.title, "$fd-accent")), line]
-    return [line]
+    return [content(indent, (title, "$fd-accent")), line] if title and tall else [line]
