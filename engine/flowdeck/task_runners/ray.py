@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -29,6 +30,8 @@ __all__ = ["RayTaskRunner", "remote_options"]
 
 #: Seconds that a function gets to stop before its worker process is ended.
 _GRACE: Final = 1.0
+#: Seconds for which a thread waits inside Ray without a look around.
+_SLICE: Final = 1.0
 #: Bytes of a task's code from which on it is put on the cluster once instead of sent each time.
 _LARGE: Final = 64 * 1024
 
@@ -143,6 +146,7 @@ class _Session:
         )
         self.book.start()
         connection.mailbox.subscribe(uid, self._letter)
+        connection.listen(self._lost)
 
     # -- submitting ---------------------------------------------------------------------------------
 
@@ -152,6 +156,8 @@ class _Session:
         try:
             keeps = cache_key is not None or run.task.keeps_result(run.info)
             payload = self._packer.pack(run, keeps=keeps)
+            if self._connection.lost is not None:
+                raise self._connection.lost
             function = self._function(run)
             code = self._code(payload.code)
         except BlockedError as blocked:
@@ -193,12 +199,18 @@ class _Session:
             known = self._put[id(code)] = code, ray.put(code)
         return known[1]
 
-    @staticmethod
-    def _fetch(handle: Any) -> Reply:
+    def _fetch(self, handle: Any) -> Reply:
         import ray
 
-        reply: Reply = ray.get(handle)
-        return reply
+        while True:
+            if self._connection.lost is not None:
+                raise self._connection.lost
+            try:
+                # In slices: nobody may be inside Ray for long when it is shut down.
+                reply: Reply = ray.get(handle, timeout=None if self._is_client else _SLICE)
+                return reply
+            except ray.exceptions.GetTimeoutError:
+                continue
 
     # -- what comes home ----------------------------------------------------------------------------
 
@@ -233,6 +245,11 @@ class _Session:
         else:
             self.book.crash(entry, error)
 
+    def _lost(self, error: ConnectionError) -> None:
+        """Ray is gone, and everything that it had."""
+        for entry in self.book.entries.copy().values():
+            self.book.call(self._end, entry, error)
+
     def cancel(self, run: TaskRun) -> None:
         """Ask Ray to stop a run, kindly at first."""
         if self.gate.remove(run):
@@ -242,10 +259,14 @@ class _Session:
         if entry is None or entry.data is None:
             return
         self._stopping[run.no] = time.monotonic() + _GRACE, entry
-        self._cancel(entry, force=False)
+        if self._is_client:  # each is a message and its answer
+            self.book.help(self._cancel, entry, False)
+        else:
+            self._cancel(entry, False)
 
-    @staticmethod
-    def _cancel(entry: Entry, *, force: bool) -> None:
+    def _cancel(self, entry: Entry, force: bool) -> None:
+        if self._connection.lost is not None or entry.run.is_final:
+            return
         import ray
 
         try:
@@ -261,7 +282,7 @@ class _Session:
                 self._stopping.pop(no, None)
             elif now > deadline:
                 self._stopping.pop(no, None)
-                self._cancel(entry, force=True)
+                self.book.help(self._cancel, entry, True)
 
     def drop_queued(self) -> list[TaskRun]:
         """Take back what is not with Ray yet."""
@@ -269,13 +290,23 @@ class _Session:
 
     def close(self) -> None:
         """Take home what the flow returned, end what was given up, disconnect."""
+        connection = self._connection
         try:
-            for entry in self.book.entries.copy().values():
-                if entry.data is not None:
-                    self._cancel(entry, force=True)
-            self._connection.mailbox.unsubscribe(self._flow_run.info.uid)
+            if connection.lost is None:
+                self._end_what_was_given_up()
+                connection.mailbox.unsubscribe(self._flow_run.info.uid)
             self.book.rescue(self._flow_run.state)
             self._watch.stop()
             self.book.close(5.0)
         finally:
-            self._connection.release()
+            connection.release()
+
+    def _end_what_was_given_up(self) -> None:
+        import ray
+
+        if self._connection.ends_with_me:
+            return  # Ray ends it with the connection
+        for entry in self.book.entries.copy().values():
+            if entry.data is not None:
+                with contextlib.suppress(Exception):
+                    ray.cancel(entry.data.meta, force=True)

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_instance, ray_probe, ray_quiet
+from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet
 from flowdeck.task_runners.ray_mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a Ray which answers may take to let us join.
 _JOIN_TIMEOUT: Final = 60.0
+#: Seconds for threads that are inside of Ray to come out before it is shut down.
+_SETTLE: Final = 1.5
 _lock = threading.Lock()
 _current: Connection | None = None
 
@@ -58,6 +60,10 @@ class Joined:
         """Keep it quiet inside the block."""
         return ray_quiet.no_talk(self._kwargs)
 
+    def pulse(self) -> ray_pulse.Pulse:
+        """Return what looks after it."""
+        return ray_pulse.Pulse(_address_in_use(), ray_pulse.PATIENCE, _has_nodes())
+
     def close(self) -> None:
         """Disconnect; what runs there goes on."""
         import ray
@@ -73,6 +79,10 @@ class Foreign:
     def quiet(self) -> AbstractContextManager[None]:
         """Leave it as it is."""
         return contextlib.nullcontext()
+
+    def pulse(self) -> ray_pulse.Pulse:
+        """Return what looks after it."""
+        return ray_pulse.Pulse(_address_in_use(), ray_pulse.PATIENCE, _has_nodes())
 
     def close(self) -> None:
         """Leave it to its owner."""
@@ -90,13 +100,15 @@ class _Keeper(threading.Thread):
 
     def __init__(self, opener: Callable[[], _Held]) -> None:
         super().__init__(name="flowdeck-ray", daemon=True)
+        #: Called once, with why, if what was opened is gone.
+        self.on_loss: Callable[[str], None] | None = None
         self._opener = opener
         self._opened: Future[_Held] = Future()
         self._leave = threading.Event()
         self._problem: BaseException | None = None
 
     def run(self) -> None:
-        with ray_quiet.unhandled_errors_ignored():
+        with ray_quiet.unhandled_errors_ignored(), ray_quiet.no_automatic_start():
             try:
                 with ray_instance.sigterm_kept():
                     held = self._opener()
@@ -106,10 +118,20 @@ class _Keeper(threading.Thread):
             try:
                 with held.quiet():
                     self._opened.set_result(held)
-                    self._leave.wait()
+                    self._hold(held)
                     held.close()
             except BaseException as error:
                 self._problem = error
+
+    def _hold(self, held: _Held) -> None:
+        """Wait until somebody wants to leave, or there is nothing left to hold."""
+        pulse = held.pulse()
+        while not self._leave.wait(ray_pulse.INTERVAL):
+            problem = pulse.look()
+            if problem is not None:
+                if self.on_loss is not None:
+                    self.on_loss(problem)
+                return
 
     def open(self, timeout: float | None) -> _Held:
         """Start, and return what was opened."""
@@ -137,8 +159,12 @@ class Connection:
         self.address = address
         self.users = 0
         self.mailbox = Mailbox()
+        #: Why there is nothing at the other end any more.
+        self.lost: ConnectionError | None = None
         self._keeper = keeper
         self._held = held
+        self._listeners: list[Callable[[ConnectionError], None]] = []
+        keeper.on_loss = self._lose
 
     @property
     def dashboard(self) -> str | None:
@@ -155,6 +181,28 @@ class Connection:
 
         return bool(ray.util.client.ray.is_connected())
 
+    @property
+    def ends_with_me(self) -> bool:
+        """Whether a release now ends the connection, and with it what we have running there."""
+        return self.users == 1 and not isinstance(self._held, Foreign)
+
+    def listen(self, on_loss: Callable[[ConnectionError], None]) -> None:
+        """Have a function called if Ray is gone."""
+        self._listeners.append(on_loss)
+
+    def _lose(self, problem: str) -> None:
+        """On the keeper's thread, before it disconnects."""
+        where = f"at {self.address}" if self.address else "that was started for this run"
+        self.lost = error = ConnectionError(f"The Ray {where} is gone: {problem}.")
+        self.mailbox.close(is_lost=True)
+        for listener in self._listeners:
+            listener(error)
+        time.sleep(_SETTLE)
+
+    def wait_until_gone(self) -> None:
+        """Wait until a lost connection is closed."""
+        self._keeper.join()
+
     def release(self) -> None:
         """Give up one use; the last one closes."""
         global _current
@@ -165,7 +213,7 @@ class Connection:
             if _current is self:
                 _current = None
             try:
-                self.mailbox.close()
+                self.mailbox.close(is_lost=self.lost is not None)
             finally:
                 self._keeper.close()
 
@@ -187,8 +235,10 @@ def attach(address: str | None, init_kwargs: dict[str, Any], logger: logging.Log
     ray = import_ray()
     with _lock:
         found = _current
+        if found is not None and found.lost is not None:
+            found.wait_until_gone()
         if found is not None and not ray.is_initialized():
-            found = _current = None  # somebody called ray.shutdown()
+            found = _current = None  # lost, or somebody called ray.shutdown()
         if found is None:
             found = _open(ray, address, init_kwargs, logger)
         else:
@@ -202,7 +252,7 @@ def _open(
     ray: Any, address: str | None, init_kwargs: dict[str, Any], logger: logging.Logger
 ) -> Connection:
     if ray.is_initialized():
-        there = _address_in_use(ray)
+        there = _address_in_use()
         _announce_existing(there, address, logger)
         keeper = _Keeper(Foreign)
         return Connection(there, keeper, keeper.open(None))
@@ -267,7 +317,18 @@ def _plain(address: str | None) -> str | None:
     return f"{resolve_ip_for_localhost(host)}:{port}"
 
 
-def _address_in_use(ray: Any) -> str | None:
+def _has_nodes() -> Callable[[], bool] | None:
+    """Return what says whether a node is alive; through a client server that may block."""
+    import ray
+
+    if ray.util.client.ray.is_connected():
+        return None
+    return lambda: any(node.get("Alive") for node in ray.nodes())
+
+
+def _address_in_use() -> str:
+    import ray
+
     client = ray.util.client.ray
     if client.is_connected():
         return ray_probe.CLIENT + str(client.get_context().client_worker._conn_str)

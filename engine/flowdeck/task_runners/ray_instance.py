@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_quiet
+from flowdeck.task_runners import ray_pulse, ray_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,16 @@ class TemporaryInstance:
     def quiet(self) -> AbstractContextManager[None]:
         """Keep it quiet inside the block."""
         return ray_quiet.no_talk(self._kwargs)
+
+    def pulse(self) -> ray_pulse.Pulse:
+        """Return what looks after it."""
+        import ray
+
+        def has_nodes() -> bool:
+            return any(node.get("Alive") for node in ray.nodes())
+
+        address = ray.get_runtime_context().gcs_address
+        return ray_pulse.Pulse(address, ray_pulse.OWN_PATIENCE, has_nodes)
 
     def close(self) -> None:
         """End all its processes and remove its folder."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which the actor holds a question when it has nothing to tell.
 _WAIT: Final = 10.0
+#: Seconds for which a thread waits inside Ray without a look around.
+_SLICE: Final = 1.0
 #: Seconds until the next question after one that failed.
 _AGAIN: Final = 0.5
 #: Letters in the actor beyond which the oldest are dropped: nobody fetches them any more.
@@ -109,8 +112,16 @@ class Mailbox:
     def _ask(self, seconds: float, timeout: float) -> list[Letter]:
         import ray
 
-        letters: list[Letter] = ray.get(self._actor.take.remote(seconds), timeout=timeout)
-        return letters
+        until = time.monotonic() + timeout
+        answer = self._actor.take.remote(seconds)
+        while not self._closing.is_set():
+            with contextlib.suppress(ray.exceptions.GetTimeoutError):
+                # In slices: nobody may be inside Ray for long when it is shut down.
+                letters: list[Letter] = ray.get(answer, timeout=_SLICE)
+                return letters
+            if time.monotonic() > until:
+                break
+        return []
 
     def _fetch(self) -> None:
         while not self._closing.is_set():
@@ -128,20 +139,25 @@ class Mailbox:
             if reader is not None:
                 reader(kind, content, about)
 
-    def close(self) -> None:
-        """End actor and thread."""
-        if self._actor is None:
-            return
-        import ray
+    def close(self, *, is_lost: bool = False) -> None:
+        """End actor and thread.
 
+        Args:
+            is_lost: Ray is gone, and the actor with it.
+        """
         self._closing.set()
-        with contextlib.suppress(Exception):
-            ray.get(self._actor.put.remote([]), timeout=5.0)  # wakes the question that waits there
+        actor, self._actor = self._actor, None
+        if actor is not None and not is_lost:
+            import ray
+
+            with contextlib.suppress(Exception):
+                # Wakes the question that waits there, so that the thread ends now.
+                ray.get(actor.put.remote([]), timeout=_SLICE)
         if self._thread is not None:
-            self._thread.join(_AGAIN + 1.0)
-        with contextlib.suppress(Exception):
-            ray.kill(self._actor)
-        self._actor = None
+            self._thread.join(_SLICE + 1.0)
+        if actor is not None and not is_lost:
+            with contextlib.suppress(Exception):
+                ray.kill(actor)
 
 
 def find(name: str) -> Any:

@@ -38,7 +38,7 @@ def check(address: str) -> None:
         ValueError: that is no address.
         ImportError: ``ray://`` needs a package that is not installed.
     """
-    host, port = _host_and_port(address)
+    host, port = host_and_port(address)
     _check_reachable(address, host, port)
     try:
         import grpc
@@ -59,7 +59,12 @@ def check(address: str) -> None:
         channel.close()
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take an address apart.
+
+    Raises:
+        ValueError: that is no address.
+    """
     rest = address.removeprefix(CLIENT)
     host, colon, port = rest.rpartition(":")
     if "://" in rest or not colon or not host or not port.isdecimal() or int(port) > 65535:

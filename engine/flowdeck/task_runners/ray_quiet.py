@@ -31,6 +31,21 @@ def unhandled_errors_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def no_automatic_start() -> Iterator[None]:
+    """Keep calls that come too late from starting a new Ray, as Ray does for calls without one."""
+    from ray._private import auto_init_hook
+
+    before = getattr(auto_init_hook, "enable_auto_connect", None)
+    if before is not None:
+        auto_init_hook.enable_auto_connect = False
+    try:
+        yield
+    finally:
+        if before is not None:
+            auto_init_hook.enable_auto_connect = before
+
+
+@contextlib.contextmanager
 def no_talk(init_kwargs: dict[str, Any]) -> Iterator[None]:
     """Around the use of a connection that we opened: neither it nor its server talks."""
     if init_kwargs.get("log_to_driver"):
