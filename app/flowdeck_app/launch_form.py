@@ -9,6 +9,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck.redaction import has_hidden, names_in_force, without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -75,6 +77,8 @@ def option_fields(options: Sequence[Mapping[str, str]]) -> list[Field]:
 
 def problem(spec: Field, text: str) -> str | None:
     """Say what is wrong with a text, ``None`` if nothing is."""
+    if has_hidden(text):
+        return "hidden in the record: give it again"
     if text == "":
         if spec.required and spec.widget not in {"text", "path"}:
             return "needs a value"
@@ -191,6 +195,15 @@ class Form:
     def text(self, spec: Field) -> str:
         """Return what a field shows."""
         return self.texts.get(spec.name, spec.default)
+
+    def memorable(self) -> dict[str, str]:
+        """Return what is filled in, without what is secret: that is kept nowhere."""
+        hides = names_in_force()
+        return {
+            name: text
+            for name, text in self.texts.items()
+            if not hides(name) and not has_hidden(text) and without_secrets(text, hides) == text
+        }
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by field name (options as ``runner.NAME``)."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 import builtins
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowdeck import failure_budget
 from flowdeck.failure_text import render
 from flowdeck.frames import Place, Sources, places
 from flowdeck.names import bound
 from flowdeck.previews import safe_reprs
-from flowdeck.redaction import HIDDEN, is_secret
+from flowdeck.redaction import HIDDEN, is_hidden, names_in_force
 from flowdeck.statics import (
     encodable,
     module_of,
@@ -32,7 +32,7 @@ from flowdeck_store.failures import split
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEFAULT", "Budget", "Captured", "capture", "render"]
+__all__ = ["Budget", "Captured", "capture", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,6 @@ class Budget:
     source: int = 7  # source lines before and after the current one
 
 
-#: What is redacted unless told otherwise, see :func:`flowdeck.redaction.is_secret`.
-DEFAULT: Final = is_secret
 _BUDGET: Final = Budget()
 _NOTES: Final = 10
 #: Shorter secrets are not looked for in other variables: they would be found everywhere.
@@ -80,7 +78,7 @@ def capture(
     exc: BaseException,
     *,
     skip_engine: bool = True,
-    redact: Callable[[str], bool] | None = DEFAULT,
+    redact: Callable[[str], bool] | Literal["setting"] | None = "setting",
     budget: Budget = _BUDGET,
 ) -> Captured:
     """Capture an exception with its frames, chain and local variables; never raises.
@@ -88,11 +86,13 @@ def capture(
     Args:
         exc: the exception, with its traceback.
         skip_engine: leave out the engine's frames before those of the user's function.
-        redact: says which names (of variables, fields, dict keys) hold secrets; ``None``: none.
+        redact: says which names (of variables, fields, dict keys) hold secrets; ``None``: none;
+            ``"setting"``: those of the setting ``redact``.
         budget: limits of time and size.
     """
     try:
-        exception = _Capture(budget, skip_engine, redact).run(exc)
+        hides = names_in_force() if redact == "setting" else redact
+        exception = _Capture(budget, skip_engine, hides).run(exc)
     except Exception as problem:
         # A bug in here, or no memory left, must not hide the user's exception.
         exception = _bare(exc)
@@ -300,9 +300,7 @@ class _Capture:
 
     def hides(self, name: str, value: object) -> bool:
         """Say whether to hide a variable; that a secret is missing is shown."""
-        if self.redact is None or value is None or type(value) is bool:
-            return False
-        return self.redact(name)
+        return self.redact is not None and is_hidden(name, value, self.redact)
 
 
 def _note(found: dict[str, Any], text: str) -> None:

@@ -184,13 +184,14 @@ def _subflow(
 
 def _record(run: FlowRun, stand: Stand | None, asked: request.RunRequest) -> None:
     from flowdeck.previews import params_json
+    from flowdeck.redaction import names_in_force, without_secret_arguments
 
     flow, info = run.flow, run.info
     facts = {
         "target": asked.target,
         "version": info.flow_version,
         "cwd": os.getcwd(),
-        "argv": sys.argv[:50],
+        "argv": without_secret_arguments(sys.argv[:50], names_in_force()),
         "python": sys.version.split()[0],
     }
     run.recorder.emit(

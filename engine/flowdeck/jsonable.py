@@ -7,6 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck.redaction import HIDDEN, is_hidden, without_secrets
 from flowdeck.statics import (
     encodable,
     imported_class,
@@ -17,7 +18,7 @@ from flowdeck.statics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 #: Levels of nesting that are kept; deeper ones become placeholders.
 _DEPTH: Final = 20
@@ -37,13 +38,22 @@ def placeholder(value: object) -> str:
     return f"<{type_name(value)}>"
 
 
-def dump_object(values: Mapping[str, Any], limit: int) -> str:
+def dump_object(
+    values: Mapping[str, Any], limit: int, hides: Callable[[str], bool] | None = None
+) -> str:
     """Return the mapping as a JSON object of about ``limit`` characters.
 
     If that is too little, the largest values become placeholders until the rest fits; names are
     never dropped.
+
+    Args:
+        values: what is to be written.
+        limit: characters.
+        hides: says whether the value under a name (key, field) must not be shown.
     """
-    parts = {encodable(name): (_dump(value, limit), value) for name, value in values.items()}
+    if hides is not None:
+        values = {n: HIDDEN if is_hidden(n, v, hides) else v for n, v in values.items()}
+    parts = {encodable(n): (_dump(value, limit, hides), value) for n, value in values.items()}
     total = sum(len(name) + len(text) + 4 for name, (text, _) in parts.items())
     while total > limit:
         name = max(parts, key=lambda name: len(parts[name][0]))
@@ -67,9 +77,9 @@ def dump_value(value: object, limit: int) -> str | None:
     return None if converter.lossy else _encode(plain)
 
 
-def _dump(value: object, limit: int) -> str:
+def _dump(value: object, limit: int, hides: Callable[[str], bool] | None) -> str:
     try:
-        plain = _Converter(limit).convert(value, 0)
+        plain = _Converter(limit, hides).convert(value, 0)
     except Exception:  # too large, changed by another thread, or of a type that lies
         plain = encodable(placeholder(value))
     return _encode(plain)
@@ -78,8 +88,9 @@ def _dump(value: object, limit: int) -> str:
 class _Converter:
     """Turns one value into what :mod:`json` takes, counting the characters it will need."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, hides: Callable[[str], bool] | None = None) -> None:
         self.left = limit
+        self.hides = hides
         self.lossy = False  # something became a placeholder
 
     def placeholder(self, value: object) -> str:
@@ -98,7 +109,7 @@ class _Converter:
             return value
         if kind is str:
             self.spend(len(value))
-            return encodable(value)
+            return encodable(value if self.hides is None else without_secrets(value, self.hides))
         if kind is int:
             return self.integer(value)
         if kind is float:
@@ -126,8 +137,15 @@ class _Converter:
             return "Infinity" if value > 0 else "-Infinity"
         return value
 
-    def items(self, values: Iterable[Any], depth: int) -> list[Any]:
+    def items(self, values: Collection[Any], depth: int) -> list[Any]:
+        if type(values) in {list, tuple} and len(values) == 2:
+            name, value = values
+            if type(name) is str and self.hidden(name, value):
+                values = [name, HIDDEN]  # a header or a form field
         return [self.convert(item, depth + 1) for item in values]
+
+    def hidden(self, name: str, value: object) -> bool:
+        return self.hides is not None and is_hidden(name, value, self.hides)
 
     def mapping(self, values: dict[Any, Any], depth: int) -> Any:
         plain: dict[str, Any] = {}
@@ -135,7 +153,7 @@ class _Converter:
             name = self.key(key)
             if name is None or name in plain:
                 return self.placeholder(values)  # JSON has text keys only, and no two the same
-            plain[name] = self.convert(item, depth + 1)
+            plain[name] = HIDDEN if self.hidden(name, item) else self.convert(item, depth + 1)
         return plain
 
     def key(self, key: Any) -> str | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import TargetError
 from flowdeck.names import slug
+from flowdeck.settings import get_settings
 from flowdeck_store.identity import pid_start
 from flowdeck_store.paths import StorePaths
 
@@ -181,8 +182,10 @@ _EXAMPLE: Final = "path/file.py:flow"
 
 def _shown_parameters(what: Launch) -> str | None:
     """The parameters as they are known before the flow has converted them."""
+    from flowdeck.previews import params_json
+
     values = {**json.loads(what.parameters or "{}"), **what.texts}
-    return json.dumps(values) if values else None
+    return params_json(values, get_settings().result_preview) if values else None
 
 
 def _command(what: Launch, home: Path, *, uid: str, name: str) -> list[str]:
@@ -190,8 +193,6 @@ def _command(what: Launch, home: Path, *, uid: str, name: str) -> list[str]:
     # -P: files beside the user must not shadow our imports; the target puts its own folder first.
     command = [sys.executable, "-P", "-m", "flowdeck_app", "run", what.target, "--run-uid", uid]
     command += ["--name", name]
-    for parameter, text in what.texts.items():
-        command += ["-p", f"{parameter}={text}"]
     for tag in what.tags:
         command += ["--tag", tag]
     if what.runner:
@@ -200,10 +201,11 @@ def _command(what: Launch, home: Path, *, uid: str, name: str) -> list[str]:
         command += ["--runner-opt", f"{option}={value}"]
     if what.rerun_of:
         command += ["--rerun-of", what.rerun_of]
-    if what.parameters:
+    if what.parameters or what.texts:
         path = StorePaths(home).launches / f"{uid}.json"
+        given = {"values": json.loads(what.parameters or "{}"), "texts": dict(what.texts)}
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(what.parameters)
+            json.dump(given, file)
         command += ["--params", f"@{path}"]
     return command
 

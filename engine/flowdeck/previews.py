@@ -11,7 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.deadlines import DeadlineExceeded, Interrupted, call_with_deadline
-from flowdeck.redaction import HIDDEN, is_clean, is_secret, without_secrets
+from flowdeck.redaction import (
+    HIDDEN,
+    is_clean,
+    is_hidden,
+    is_secret,
+    names_in_force,
+    without_secrets,
+)
 from flowdeck.reprs import BIG_INT, NeedsUserCode, Walker
 from flowdeck.statics import encodable, type_name
 
@@ -64,14 +71,15 @@ def preview(value: object, limit: int = 2000) -> str:
 
 def params_reprs(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return a bounded repr of each parameter; those with a secret-looking name are hidden."""
+    hides = names_in_force()
     reprs = {}
     for name, value in parameters.items():
-        if is_secret(name) and value is not None and type(value) is not bool:
+        if is_hidden(name, value, hides):
             reprs[name] = HIDDEN
             continue
         text = _quick(value, _PARAMETER)
-        if text is None or not (type(value) in _NUMBERS or is_clean(text)):
-            text = safe_repr(value, _PARAMETER, hides=is_secret)
+        if text is None or not (type(value) in _NUMBERS or (hides is is_secret and is_clean(text))):
+            text = safe_repr(value, _PARAMETER, hides=hides)
         reprs[name] = text
     return reprs
 
@@ -81,10 +89,11 @@ def params_json(parameters: Mapping[str, Any], limit: int) -> str:
 
     A value that JSON cannot hold, or that is too large, becomes the text ``<TypeName>``. Dates,
     paths, enum members, dataclasses and models become what their annotation would accept again.
+    Values with a secret-looking name, in nested objects too, become ``<hidden>``.
     """
     from flowdeck.jsonable import dump_object
 
-    return dump_object(parameters, limit)
+    return dump_object(parameters, limit, names_in_force())
 
 
 def safe_reprs(
@@ -113,8 +122,9 @@ def safe_reprs(
         )
         for index, text in zip(waiting, asked, strict=True):
             texts[index] = text
-    finish = _cleaned if hides is None else _redacted
-    return [finish(text or "", limit) for text in texts]
+    if hides is None:
+        return [_cleaned(text or "", limit) for text in texts]
+    return [_cleaned(without_secrets(text or "", hides), limit) for text in texts]
 
 
 def _quick(value: Any, limit: int) -> str | None:
@@ -151,10 +161,6 @@ def _only_atoms(items: Any) -> bool:
 def _cleaned(text: str, limit: int) -> str:
     text = encodable(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _redacted(text: str, limit: int) -> str:
-    return _cleaned(without_secrets(text), limit)
 
 
 def _failed(value: object, error: BaseException) -> str:

@@ -65,7 +65,11 @@ class Settings:
     input_warning_seconds: float = 10.0
     """How long looking for futures in a task's inputs may take before a hint at ``quote``."""
     redact: tuple[str, ...] = REDACT
-    """Names whose values are never recorded (shell patterns, any case)."""
+    """Names whose values are never recorded (shell patterns, any case).
+
+    A list of your own replaces the default, which is what
+    :func:`flowdeck.redaction.is_secret` knows.
+    """
     console: bool = True
     """Whether log lines are written to stderr."""
     color: str = "auto"

@@ -40,6 +40,21 @@ def test_defaults_are_shown_as_users_would_type_them() -> None:
     assert [found.text(f) for f in found.fields] == ["500", "full", '["eu", "us"]']
 
 
+def test_a_value_that_the_record_hides_must_be_given_again() -> None:
+    found = form(info("api_key", "text"), info("options", "json"), info("day", "text"))
+    found.fill({"api_key": "<hidden>", "options": {"token": "<hidden>"}, "day": "x"})
+    again = "hidden in the record: give it again"
+    assert found.problems() == {"api_key": again, "options": again}
+    found.texts["api_key"] = "k"
+    assert found.problems() == {"options": again}
+
+
+def test_secrets_are_not_remembered() -> None:
+    found = form(info("api_key", "text"), info("options", "json"), info("day", "text"))
+    found.fill({"api_key": "k", "options": {"token": "t"}, "day": "x"})
+    assert found.memorable() == {"day": "x"}
+
+
 def test_what_is_as_the_default_is_not_passed_on() -> None:
     found = form(info("limit", "int", default_json="500"), info("day", "date", required=True))
     found.texts = {"limit": "500", "day": "2026-11-22"}

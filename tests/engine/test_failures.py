@@ -14,6 +14,7 @@ import pytest
 
 from flowdeck import deadlines, failures
 from flowdeck.failures import Budget, Captured, capture, render
+from flowdeck.settings import using
 from flowdeck_store.failures import join
 
 if TYPE_CHECKING:
@@ -114,6 +115,10 @@ def test_what_is_secret_can_be_changed() -> None:
     shown = variables(record(capture(error, redact=None))["frames"][-1])
     assert shown["password"]["repr"] == "'p'"
     shown = variables(record(capture(error, redact="recipe".__eq__))["frames"][-1])
+    assert shown["recipe"]["hidden"] is True
+    assert shown["password"]["repr"] == "'p'"
+    with using(redact=["rec*"]):
+        shown = variables(record(capture(error))["frames"][-1])
     assert shown["recipe"]["hidden"] is True
     assert shown["password"]["repr"] == "'p'"
 

@@ -19,7 +19,8 @@ import pydantic
 import pytest
 
 from flowdeck.previews import params_json, params_reprs, preview, safe_repr, safe_reprs, type_name
-from flowdeck.redaction import HIDDEN, is_secret, without_secrets
+from flowdeck.redaction import HIDDEN, is_secret, without_secret_arguments, without_secrets
+from flowdeck.settings import using
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,6 +352,66 @@ def test_parameters_with_secret_names_are_hidden_in_reprs() -> None:
     }
 
 
+def test_parameters_with_secret_names_are_hidden_in_json() -> None:
+    parameters = {
+        "api_key": "k",
+        "X-Api-Key": "k",
+        "token": None,
+        "use_auth": True,
+        "options": {"user": "ann", "logins": [{"password": "p"}, ("authorization", "b")]},
+        "url": "postgres://ann:p@host/db",
+    }
+    assert json.loads(params_json(parameters, 2000)) == {
+        "api_key": HIDDEN,
+        "X-Api-Key": HIDDEN,
+        "token": None,
+        "use_auth": True,
+        "options": {
+            "user": "ann",
+            "logins": [{"password": HIDDEN}, ["authorization", HIDDEN]],
+        },
+        "url": f"postgres://ann:{HIDDEN}@host/db",
+    }
+
+
+def test_the_setting_says_what_is_hidden() -> None:
+    parameters = {"iban": "DE00", "token": "t", "note": "My_IBAN='DE00' token='t'"}
+    with using(redact=["*iban*"]):
+        shown = {"iban": HIDDEN, "token": "t", "note": f"My_IBAN={HIDDEN} token='t'"}
+        assert json.loads(params_json(parameters, 2000)) == shown
+        assert params_reprs(parameters) == {
+            name: HIDDEN if text == HIDDEN else repr(text) for name, text in shown.items()
+        }
+    with using(redact=[]):
+        assert json.loads(params_json(parameters, 2000)) == parameters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SyntaxError: '/lib/tokenizedata/bad_coding.py': uft-8",
+        "open('/etc/auth/x.conf'): no such file",
+        "a 'cookie, or so': ten",
+    ],
+)
+def test_a_path_or_sentence_before_a_colon_is_no_name(text: str) -> None:
+    assert without_secrets(text) == text
+
+
+def test_a_secret_inside_the_value_of_another_name_is_hidden() -> None:
+    assert without_secrets('dsn="password=p user=ann"') == f'dsn="password={HIDDEN} user=ann"'
+    assert without_secrets("password=token=abc x") == f"password={HIDDEN} x"
+
+
+def test_command_lines_are_shown_without_secrets() -> None:
+    words = ["run", "-p", "api_key=a b", "--token", "x", "--password", "-v", "n=1", "--pwd=x y"]
+    assert without_secret_arguments(words, is_secret) == [
+        "run", "-p", "api_key=<hidden>", "--token", "<hidden>", "--password", "-v", "n=1",
+        "--pwd=<hidden>",
+    ]  # fmt: skip
+    assert without_secret_arguments(['{"password": "p"}'], is_secret) == ['{"password": <hidden>}']
+
+
 # parameters as JSON
 
 
@@ -371,7 +432,7 @@ def test_parameters_with_secret_names_are_hidden_in_reprs() -> None:
         (dt.date(2024, 1, 2), "2024-01-02"),
         (dt.timedelta(minutes=1), 60.0),
         (pathlib.Path("/x"), "/x"),
-        (Point(1), {"x": 1, "password": "hunter2", "rest": []}),
+        (Point(1), {"x": 1, "password": HIDDEN, "rest": []}),
         (Model(), {"a": 1, "b": [1]}),
         (Pair(1, [2]), [1, [2]]),
         (Plain(), "<Plain>"),

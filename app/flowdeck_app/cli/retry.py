@@ -110,13 +110,21 @@ def _values(run: FlowRunRecord, replaced: dict[str, str]) -> dict[str, Any]:
     """Return the recorded parameters that are not given anew.
 
     Raises:
-        Trouble: one was recorded as a placeholder only.
+        Trouble: some are hidden in the record, or recorded as a placeholder only.
     """
+    from flowdeck.redaction import has_hidden
+
     try:
         values = json.loads(run.params or "{}")
     except ValueError:
         values = {}
     kept = {name: value for name, value in values.items() if name not in replaced}
+    hidden = [name for name, value in kept.items() if has_hidden(value)]
+    if hidden:
+        raise Trouble(
+            f"the record hides what is secret in {', '.join(hidden)}.",
+            f"give it again: {' '.join(f'-p {name}=...' for name in hidden)}",
+        )
     for name, value in kept.items():
         if _has_placeholder(value):
             raise Trouble(

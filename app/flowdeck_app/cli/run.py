@@ -80,10 +80,13 @@ def command(
     from flowdeck_app.cli.given import json_object, pairs
     from flowdeck_app.cli.running import Order
 
+    values, given = json_object(params), pairs(texts, "-p")
+    if run_uid and params:
+        values, given = _from_launch(params, values)
     order = Order(
         target=target,
-        values=_from_launch(params) if run_uid else json_object(params),
-        texts=pairs(texts, "-p"),
+        values=values,
+        texts=given,
         runner=runner,
         options=pairs(options, "--runner-opt"),
         name=name or None,
@@ -102,16 +105,12 @@ def command(
     ctx.exit(carry_out(order, quiet=quiet, as_json=as_json))
 
 
-def _from_launch(params: str | None) -> dict[str, Any]:
-    """Read the parameters that a launcher left in a file of its own, and remove the file."""
+def _from_launch(params: str, found: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values and texts that a launcher left in a file of its own; remove the file."""
     from pathlib import Path
 
-    from flowdeck_app.cli.given import json_object
-
-    values = json_object(params)
-    if params and params.startswith("@"):
-        Path(params[1:]).unlink(missing_ok=True)
-    return values
+    Path(params.removeprefix("@")).unlink(missing_ok=True)
+    return found["values"], found["texts"]
 
 
 def launch_detached(order: Order, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on, work
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from flowdeck.inspection import Inspection
     from flowdeck_store.records import FlowRunRecord
+
+
+_KEYS: Final = "* required · ctrl+e as JSON · ctrl+l as last time · ctrl+y copy"
 
 
 class LaunchScreen(FlowdeckModal):
@@ -53,7 +56,7 @@ class LaunchScreen(FlowdeckModal):
     def compose(self) -> ComposeResult:
         """Yield the panel; its content follows when the flow is known."""
         with Vertical(classes="panel", id="panel"):
-            yield Static(Content("Reading the flow …"), id="note", markup=False)
+            yield Static(Content("Reading the flow"), id="note", markup=False)
             yield VerticalScroll(id="form")
             yield Static("", id="command", markup=False)
             with Horizontal(id="buttons"):
@@ -94,7 +97,7 @@ class LaunchScreen(FlowdeckModal):
         await self.query_one("#flows").remove()
         note = self.query_one("#note", Static)
         note.display = True
-        note.update(Content("Reading the flow …"))
+        note.update(Content("Reading the flow"))
         self._read(self._choices[message.option_index][1])
 
     @work(exclusive=True, exit_on_error=False, group="launch")
@@ -112,10 +115,24 @@ class LaunchScreen(FlowdeckModal):
         self._form = form
         await self._show()
 
+    def on_resize(self) -> None:
+        """Keep command and buttons on the screen."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the form the rows that note, command and buttons leave."""
+        if not self.is_mounted:
+            return
+        note, command = self.query_one("#note"), self.query_one("#command")
+        taken = command.outer_size.height + (note.outer_size.height if note.display else 0)
+        rows = self.size.height * 96 // 100 - taken - 3  # 3: border and buttons
+        self.query_one("#form").styles.max_height = max(rows, 4)
+
     def _title(self, text: str) -> None:
         panel = self.query_one("#panel")
         panel.border_title = Content(clean(text, 80))
-        panel.border_subtitle = Content("* required · values are checked as you type")
+        dot = self.look.symbols.dot
+        panel.border_subtitle = Content(_KEYS.replace("·", dot))
 
     async def _show(self) -> None:
         """Draw the form."""
@@ -126,7 +143,9 @@ class LaunchScreen(FlowdeckModal):
         area = self.query_one("#form")
         await area.remove_children()
         if not found.ok:
-            note.update(_error_content(found))
+            note.display = False
+            await area.mount(Static(_error_content(found), markup=False))
+            area.focus()
             await self._changed()
             return
         self._title(f"Run {found.name or form.target}")
@@ -240,6 +259,7 @@ class LaunchScreen(FlowdeckModal):
         else:
             note.update(Content(""))
         self.query_one("#run", Button).disabled = bool(problems) or self._started
+        self.call_after_refresh(self._fit)
 
     # -- acts ------------------------------------------------------------------------------
 
@@ -271,7 +291,7 @@ class LaunchScreen(FlowdeckModal):
             self._started = False
             self.app.show_error("The run could not be started", error)
             return
-        self.app.state.remember_parameters(form.target, dict(form.texts))
+        self.app.state.remember_parameters(form.target, form.memorable())
         self.app.expect_change()
         app = self.app
         self.dismiss(launched.run_id)
@@ -290,8 +310,10 @@ class LaunchScreen(FlowdeckModal):
     def action_form_save(self) -> None:
         """Keep the values as the flow's preset."""
         if self._form is not None:
-            self.app.state.put("presets", self._form.target, value=dict(self._form.texts))
-            self.app.say("Kept as the preset of this flow; ctrl+e takes it or other values")
+            self.app.state.put("presets", self._form.target, value=self._form.memorable())
+            self.app.say(
+                "Kept as the preset of this flow, without secrets; ctrl+e takes it or other values"
+            )
 
     def action_form_json(self) -> None:
         """Edit all values as JSON."""

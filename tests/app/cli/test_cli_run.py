@@ -447,6 +447,42 @@ def test_retry_asks_for_what_the_record_does_not_hold(shell: Shell, home: Path) 
     assert "is not known or gone" in gone.stderr
 
 
+@pytest.mark.parametrize("way", ["-q", "--detach"])
+def test_secrets_reach_the_flow_but_not_the_record(shell: Shell, home: Path, way: str) -> None:
+    write(
+        "hush.py",
+        """
+        import json, sys
+        from flowdeck import flow
+        @flow
+        def use(api_key: str, options: dict, n: int = 1):
+            print("got", api_key[::-1], options["token"][::-1])
+            print("argv", json.dumps(sys.argv) if "--run-uid" in sys.argv else "")
+        """,
+    )
+    given = ["-p", "api_key=s3cret", "-p", 'options={"token": "t0ken", "a": 1}', "-p", "n=2"]
+    assert shell("run", "hush.py:use", *given, way).returncode == 0
+    assert shell("wait", "@last", "--timeout", "30").returncode == 0
+    [run] = runs(home)
+    assert json.loads(run.params or "") == {
+        "api_key": "<hidden>",
+        "options": {"token": "<hidden>", "a": 1},
+        "n": 2,
+    }
+    assert not [
+        path
+        for path in home.rglob("*")
+        if path.is_file() and (b"s3cret" in path.read_bytes() or b"t0ken" in path.read_bytes())
+    ]
+    result = shell("retry", "@last")
+    assert result.returncode == 2
+    assert "the record hides what is secret in api_key, options" in result.stderr
+    assert "-p api_key=... -p options=..." in result.stderr
+    again = shell("retry", "@last", *given[:4], "-q")
+    assert again.stdout.startswith("got terc3s nek0t\n")
+    assert json.loads(runs(home)[0].params or "")["n"] == 2
+
+
 def test_a_flow_cannot_be_run_by_what_only_looks_like_one(cli: Any) -> None:
     write("tricky.py", "class flow:\n    pass\nf = flow\n")
     result = cli("run", "tricky.py:f")
