@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,14 @@ def check_snapshot(module: str, name: str, text: str) -> None:
     assert text == path.read_text("utf-8"), f"the screen differs from {path}"
 
 
-async def settle(pilot: Pilot[Any], until: Callable[[], bool], tries: int = 300) -> None:
+async def settle(pilot: Pilot[Any], until: Callable[[], bool], seconds: float = 30.0) -> None:
     """Let the app work until a condition holds."""
-    for _ in range(tries):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         await pilot.pause()
         if until():
             return
+        await pilot.pause(0.01)
     pytest.fail("the app did not come to what was expected")
 
 

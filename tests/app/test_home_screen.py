@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from app_harness import SIZES, screen_text, settle
-from run_screen_store import FAILED_RUN, fill
+from app_harness import SIZES, check_snapshot, screen_text, settle
+from app_data import NOW
+from rich.cells import cell_len
+from run_screen_store import FAILED_RUN, add_hostile, fill
 
 from flowdeck_app.screens.home import FlowTable, HomeScreen
 from flowdeck_app.screens.home_health import HealthPanel
 from flowdeck_app.screens.launch import LaunchScreen
+from flowdeck_app.screens.run import RunScreen
 from flowdeck_app.screens.task import TaskScreen
 from flowdeck_app.widgets.query_bar import QueryBar
 from flowdeck_app.widgets.run_table import RunTable
+from flowdeck_store.states import FAILED
+from store_builder import StoreBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +30,6 @@ if TYPE_CHECKING:
     from flowdeck_app.app import FlowdeckApp
 
 pytestmark = pytest.mark.anyio
-AppFor = "Callable[..., Any]"
 
 FLOWS = '''
 from flowdeck import flow
@@ -43,10 +48,12 @@ def on_dask():
 
 
 @pytest.fixture
-def folder(home: Path) -> Path:
+def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with two flows; the app is started in it, as users do."""
     flows = home.parent / "work"
     flows.mkdir()
     (flows / "flows.py").write_text(FLOWS)
+    monkeypatch.chdir(flows)
     return flows
 
 
@@ -65,32 +72,26 @@ async def shown(app: FlowdeckApp, pilot: Pilot[Any], flows: int) -> HomeScreen:
     table = screen.query_one("#flows", FlowTable)
     await settle(pilot, lambda: table.loaded and table.count == flows)
     await settle(pilot, lambda: screen.query_one("#health", HealthPanel).health is not None)
-    await settle(pilot, lambda: screen.query_one("#recent", RunTable).loaded)
+    recent = screen.query_one("#recent", RunTable)
+    if screen.query_one("#lower").display:  # a panel that is not shown reads nothing
+        await settle(pilot, lambda: recent.loaded)
     return screen
 
 
-def without_sizes(text: str) -> str:
-    """Leave out what differs from machine to machine: sizes of files and disks."""
-    import re
-
-    return re.sub(r"[\d.]+ [kMGT]?B( free)?", lambda m: "#" * len(m.group()), text)
+def everywhere(text: str) -> str:
+    """Replace what differs from machine to machine: sizes of files and disks, engines."""
+    text = re.sub(r"[\d.]+ [kMGT]?B\b( free)? *", lambda m: "#".ljust(len(m.group())), text)
+    return text.replace("not installed", "installed    ")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 async def test_home_at_every_size(
-    app_for: Callable[..., Any], folder: Path, store: Any, size: tuple[int, int], request: Any
+    app_for: Callable[..., Any], folder: Path, store: Any, size: tuple[int, int]
 ) -> None:
-    from app_harness import check_snapshot
-
     app = app_for(folder=folder)
     async with app.run_test(size=size) as pilot:
         await shown(app, pilot, await flows_of(app) + 2)
-        text = without_sizes(screen_text(app))
-        check_snapshot("home_screen", f"home-{size[0]}x{size[1]}", _same_engines(text))
-
-
-def _same_engines(text: str) -> str:
-    return text.replace("not installed", "installed    ")
+        check_snapshot("home_screen", f"home-{size[0]}x{size[1]}", everywhere(screen_text(app)))
 
 
 async def flows_of(app: FlowdeckApp) -> int:
@@ -137,7 +138,7 @@ async def test_a_flow_found_in_a_file_is_listed_before_it_ever_ran(
 async def test_a_file_that_does_not_parse_is_named(
     app_for: Callable[..., Any], folder: Path
 ) -> None:
-    (folder / "broken.py").write_text("def f(:\n")
+    (folder / "broken.py").write_text("from flowdeck import flow\n\n@flow\ndef f(:\n")
     app = app_for(folder=folder)
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await shown(app, pilot, 2)
@@ -180,6 +181,57 @@ async def test_f_opens_the_last_failure(
         assert app.screen.run_id >= FAILED_RUN
 
 
+async def test_f_opens_a_failed_task_of_a_run_that_completed(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    builder = StoreBuilder(home)
+    run = builder.run("fine-all-the-same", created=NOW, started=NOW)
+    builder.task(run, 1, name="fetch[0]", started=NOW)
+    builder.task(run, 2, name="fetch[1]", state=FAILED, started=NOW)
+    builder.close()
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot, 1)
+        assert "fetch[1]" in screen_text(app)
+        await pilot.press("f")
+        await settle(pilot, lambda: isinstance(app.screen, TaskScreen | RunScreen))
+        assert app.screen.run_id == run
+
+
+async def test_r_repeats_the_run_under_the_cursor_with_its_values(
+    app_for: Callable[..., Any], folder: Path, home: Path
+) -> None:
+    builder = StoreBuilder(home)
+    builder.run(
+        "old-run", created=NOW, started=NOW, params='{"x": 7, "gone": 1}', runner="sequential",
+        info='{"target": "flows.py:never_run"}', tags=["prod"],
+    )  # fmt: skip
+    builder.close()
+    app = app_for(folder=folder)
+    async with app.run_test(size=(110, 34)) as pilot:
+        screen = await shown(app, pilot, 3)
+        screen.query_one("#recent").focus()
+        await pilot.press("R")
+        await settle(pilot, lambda: isinstance(app.screen, LaunchScreen))
+        command = "flows.py:never_run -p x=7 --runner sequential --tag prod --detach"
+        await settle(pilot, lambda: command in " ".join(screen_text(app).split()))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_hostile_texts_neither_break_home_nor_put_a_row_out_of_line(
+    app_for: Callable[..., Any], folder: Path, store: Any, size: tuple[int, int]
+) -> None:
+    add_hostile(store)
+    app = app_for(folder=folder)
+    async with app.run_test(size=size) as pilot:
+        await shown(app, pilot, 6)
+        text = screen_text(app)
+        assert "[/foo]" in text
+        assert {cell_len(line) for line in text.splitlines()[-5:-1]} == {size[0]}
+        await pilot.press("right_square_bracket")
+        await settle(pilot, lambda: "brave-otter" in screen_text(app))
+
+
 async def test_one_panel_at_a_time_on_a_small_terminal(
     app_for: Callable[..., Any], folder: Path, store: Any
 ) -> None:
@@ -189,4 +241,7 @@ async def test_one_panel_at_a_time_on_a_small_terminal(
         assert not screen.query_one("#lower").display
         await pilot.press("right_square_bracket")
         await settle(pilot, lambda: screen.query_one("#lower").display)
-        assert screen.query_one("#recent").has_focus
+        recent = screen.query_one("#recent", RunTable)
+        assert recent.has_focus
+        await settle(pilot, lambda: recent.loaded and recent.count > 0)
+        assert "brave-otter" in screen_text(app)

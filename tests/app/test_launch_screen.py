@@ -42,12 +42,26 @@ def shop(day: datetime.date, limit: int = 500, mode: Literal["full", "delta"] = 
     return double.submit(limit).result()
 '''
 
+HOSTILE_FLOW = '''
+from typing import Literal
+from flowdeck import flow
+
+
+@flow(name="[/odd] \\x1b[31m")
+def odd(text: str = "[/b] x\\x1b[2J", pick: Literal["[red]a", "[/b]"] = "[red]a",
+        more: dict[str, int] = {"[/c]": 1}):
+    """[/foo] dict[str, int] [x] \\x1b[31m"""
+'''
+LAUNCH_SIZES = ((80, 24), (100, 36), (160, 45))
+
 
 @pytest.fixture
-def folder(home: Path) -> Path:
+def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a flow; the app is started in it, as users do."""
     flows = home.parent / "work"
     flows.mkdir()
     (flows / "flows.py").write_text(FLOWS)
+    monkeypatch.chdir(flows)
     return flows
 
 
@@ -63,11 +77,12 @@ async def opened(app: FlowdeckApp, pilot: Pilot[Any], target: str) -> LaunchScre
     return screen
 
 
+@pytest.mark.parametrize("size", LAUNCH_SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 async def test_the_form_shows_every_parameter_and_the_command(
-    app_for: Callable[..., Any], folder: Path
+    app_for: Callable[..., Any], folder: Path, size: tuple[int, int]
 ) -> None:
     app = app_for(folder=folder)
-    async with app.run_test(size=(100, 36)) as pilot:
+    async with app.run_test(size=size) as pilot:
         screen = await opened(app, pilot, "flows.py:shop")
         await settle(pilot, lambda: len(screen.query(FieldRow)) >= 5)
         names = [row.spec.name for row in screen.query(FieldRow) if row.group == "p"]
@@ -76,7 +91,35 @@ async def test_the_form_shows_every_parameter_and_the_command(
         text = screen_text(app)
         assert "needs a value" in text
         assert "Load yesterday's orders." in text
-        check_snapshot("launch_screen", "launch-100x36", text)
+        assert "--detach" in text
+        assert "Cancel" in text
+        check_snapshot("launch_screen", f"launch-{size[0]}x{size[1]}", behind_hidden(text))
+
+
+def behind_hidden(text: str) -> str:
+    """Leave out Home, which lies behind the dialog: it tells of this machine's disk."""
+    lines = text.splitlines()
+    top = next(i for i, line in enumerate(lines) if "╭─ Run" in line)
+    start = lines[top].index("╭─ Run")
+    end = lines[top].index("╮", start) + 1
+    shown = [line[start:end] for line in lines[top:]]
+    last = next(i for i, line in enumerate(shown) if line.startswith("╰") and line.endswith("╯"))
+    return "\n".join(shown[: last + 1]) + "\n"
+
+
+async def test_hostile_texts_of_a_flow_are_drawn_as_they_are(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    (folder / "odd.py").write_text(HOSTILE_FLOW, encoding="utf-8")
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 34)) as pilot:
+        screen = await opened(app, pilot, "odd.py:odd")
+        await settle(pilot, lambda: len(screen.query(FieldRow)) >= 3)
+        text = screen_text(app)
+    assert "[/foo] dict[str, int]" in text  # the description
+    assert "[/b] x" in text  # a default
+    assert "[red]a" in text  # a choice
+    assert "\x1b" not in text
 
 
 async def test_values_are_checked_as_they_are_typed_and_the_command_follows(

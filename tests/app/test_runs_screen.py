@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from app_harness import SIZES, check_snapshot, screen_text, settle
-from run_screen_store import EARLIER, FAILED_RUN, fill
+from app_data import NOW
+from rich.cells import cell_len
+from run_screen_store import EARLIER, FAILED_RUN, HOSTILE_RUN, add_hostile, fill
 
 from flowdeck_app.screens.compare import CompareScreen
 from flowdeck_app.screens.confirm import ConfirmScreen
+from flowdeck_app.screens.launch import LaunchScreen
 from flowdeck_app.screens.run import RunScreen
 from flowdeck_app.screens.runs import RunsScreen
-from flowdeck_app.screens.runs_parts import SummaryLine
+from flowdeck_app.screens.runs_parts import RunPreview, SummaryLine
 from flowdeck_app.widgets.run_table import RunTable
+from store_builder import StoreBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +65,61 @@ async def test_runs_in_ascii(app_for: Callable[..., Any], store: Any) -> None:
         screen, _ = await shown(app, pilot)
         await settle(pilot, lambda: screen.query_one("#preview").preview is not None)
         check_snapshot("runs_screen", "runs-ascii", screen_text(app))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_hostile_texts_neither_break_the_history_nor_put_a_row_out_of_line(
+    app_for: Callable[..., Any], store: Any, size: tuple[int, int]
+) -> None:
+    add_hostile(store)
+    app = app_for()
+    async with app.run_test(size=size) as pilot:
+        screen, table = await shown(app, pilot)
+        await table.select_key(HOSTILE_RUN)
+        await settle(pilot, lambda: shows(screen, HOSTILE_RUN))
+        text = screen_text(app)
+        assert "[/foo]" in text
+        if size[0] >= 100:
+            borders = [line for line in text.splitlines() if line.startswith("│")]
+            assert len(borders) >= 3
+            assert {cell_len(line) for line in borders} == {size[0]}
+
+
+def shows(screen: RunsScreen, run_id: int) -> bool:
+    preview = screen.query_one("#preview", RunPreview).preview
+    return preview is not None and preview.run.id == run_id
+
+
+async def test_hostile_runs_are_compared(app_for: Callable[..., Any], store: Any) -> None:
+    add_hostile(store)
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        table.set_marks({FAILED_RUN, HOSTILE_RUN})
+        await pilot.press("equals_sign")
+        await settle(pilot, lambda: "odd-lynx" in screen_text(app) and "[/foo]" in screen_text(app))
+
+
+async def test_r_repeats_the_run_under_the_cursor_with_its_values(
+    app_for: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home.parent)
+    (home.parent / "flows.py").write_text(
+        "from flowdeck import flow\n\n@flow\ndef shop(limit: int = 5, mode: str = 'full'):\n    ...\n"
+    )
+    builder = StoreBuilder(home)
+    builder.run(
+        "old-run", created=NOW, started=NOW, params='{"limit": 7, "mode": "full"}',
+        info='{"target": "flows.py:shop"}',
+    )  # fmt: skip
+    builder.close()
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot)
+        await pilot.press("R")
+        await settle(pilot, lambda: isinstance(app.screen, LaunchScreen))
+        command = "flowdeck run flows.py:shop -p limit=7 --detach"
+        await settle(pilot, lambda: command in screen_text(app))
 
 
 async def test_an_empty_history_says_so(app_for: Callable[..., Any]) -> None:
@@ -175,7 +234,7 @@ async def test_export_writes_json_lines_beside_the_user(
         await settle(pilot, path.exists)
         await app.workers.wait_for_complete()
     kinds = {json.loads(line)["kind"] for line in path.read_text().splitlines()}
-    assert {"run", "task"} <= {kind.replace("flow_run", "run") for kind in kinds} | kinds
+    assert {"flow_run", "task_run"} <= kinds
 
 
 async def test_views_step_with_the_brackets(app_for: Callable[..., Any], store: Any) -> None:

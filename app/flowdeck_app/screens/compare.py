@@ -49,7 +49,7 @@ class CompareScreen(FlowdeckScreen):
     def compose_content(self) -> ComposeResult:
         """Yield the scrolling sheet."""
         with VerticalScroll(id="sheet"):
-            yield Static(Content("Reading both runs …"), id="lines", markup=False)
+            yield Static(Content("Reading both runs"), id="lines", markup=False)
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
@@ -91,7 +91,7 @@ class CompareScreen(FlowdeckScreen):
     def _lines(self) -> list[Content]:
         if self._sides is None:
             gone = "One of the two runs is no longer in the record."
-            return [Content(gone if self._gone else "Reading both runs …")]
+            return [Content(gone if self._gone else "Reading both runs")]
         look = self.look
         sections = compare(*self._sides, look)
         return compare_lines(sections, max(self.size.width - 6, 40), look, only=self._only)

@@ -157,7 +157,8 @@ class HomeScreen(FlowdeckScreen):
                 pieces.append(Piece(f"{failed} failed in 24 h  ", "$fd-failed"))
         table = self.query("#flows")
         if table:
-            pieces.append(Piece(f"{table.first(FlowTable).count} flows", "$fd-muted"))
+            count = table.first(FlowTable).count
+            pieces.append(Piece(f"{count} flow{'' if count == 1 else 's'}", "$fd-muted"))
         return pieces
 
     # -- news ------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ class HomeScreen(FlowdeckScreen):
 
             pane.border_subtitle = Content(f"{first}{rest} cannot be read as Python")
         else:
-            pane.border_subtitle = "enter its runs  r run  / filter"
+            pane.border_subtitle = "enter its last run  r run it  / filter"
 
     @on(LineView.Changed, "#flows")
     def _flows_changed(self) -> None:

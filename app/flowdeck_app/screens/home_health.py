@@ -10,13 +10,18 @@ from textual.widget import Widget
 from flowdeck.task_runners import is_installed
 from flowdeck_app.views.home_health import HomeHealth, health_lines
 from flowdeck_app.widgets.guard import look_of
+from flowdeck_store.states import BUCKETS, CRASHED, FAILED
 
 if TYPE_CHECKING:
     from textual.app import RenderResult
 
     from flowdeck_store.reader import Reader
+    from flowdeck_store.records import FlowRunRecord
 
 _HOUR_US: Final = 3_600_000_000
+#: Runs among which a failed task is looked for.
+_RECENT: Final = 100
+_WRONG: Final = tuple(BUCKETS.index(name) for name in ("failed", "crashed"))
 #: Engines that are optional.
 _ENGINES: Final = (("Dask", "dask"), ("Ray", "ray"))
 
@@ -25,8 +30,7 @@ def read_health(reader: Reader, now_us: int) -> HomeHealth:
     """Read what the panel shows; runs on a lane's thread."""
     since = now_us - 24 * _HOUR_US
     day = tuple(reader.run_histogram(since, _HOUR_US, until_us=now_us))
-    failed = reader.runs("state:failed,crashed", limit=1)
-    run = failed[0] if failed else None
+    run = _last_with_failure(reader)
     failure = None
     name = None
     if run is not None:
@@ -37,6 +41,15 @@ def read_health(reader: Reader, now_us: int) -> HomeHealth:
         failure = failures[-1] if failures else None
     engines = tuple((label, is_installed(name)) for label, name in _ENGINES)
     return HomeHealth(reader.store_info(), day, engines, None, run, name, failure)
+
+
+def _last_with_failure(reader: Reader) -> FlowRunRecord | None:
+    """Return the newest run that failed or had a task that did, also if the run completed."""
+    for run in reader.runs(limit=_RECENT):
+        if run.code in {FAILED, CRASHED} or any(run.counts[place] for place in _WRONG):
+            return run
+    failed = reader.runs("state:failed,crashed", limit=1)
+    return failed[0] if failed else None
 
 
 class HealthPanel(Widget):

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
-from flowdeck_app.views.text import clean
+from flowdeck_app.views.text import clean, cut
 from flowdeck_app.widgets.toggles import PlainCheckbox
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class FieldRow(Vertical):
         star = "*" if spec.required else ""
         with Horizontal(classes="row"):
             yield Static(Content(clean(f"{spec.name}{star}", 40)), classes="label")
-            yield Static(Content(clean(spec.annotation or "any", 18)), classes="kind")
+            yield Static(Content(cut(clean(spec.annotation or "any", 200), 15)), classes="kind")
             yield from self._editor()
         yield Static("", classes="problem", markup=False)
 
@@ -54,6 +54,9 @@ class FieldRow(Vertical):
         if self.spec.doc:
             self.tooltip = Content(clean(self.spec.doc, 300))
         self.query_one(".problem").display = False
+        if self.app.has_class("-ascii"):
+            for arrow in self.query(".arrow").results(Static):
+                arrow.update(Content("^" if arrow.has_class("up-arrow") else "v"))
 
     def _editor(self) -> ComposeResult:
         spec = self.spec
@@ -64,8 +67,8 @@ class FieldRow(Vertical):
             value = self._text if self._text in spec.choices else Select.NULL
             yield Select(options, value=value, allow_blank=True, compact=True, prompt="choose")
         else:
-            hint = "as JSON" if spec.widget in {"list", "json"} else spec.doc[:60]
-            yield Input(self._text, placeholder=clean(hint, 60), compact=True)
+            hint = "as JSON" if spec.widget in {"list", "json"} else cut(clean(spec.doc, 200, newline=" "), 60)
+            yield Input(self._text, placeholder=hint, compact=True)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:

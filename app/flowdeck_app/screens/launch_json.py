@@ -30,7 +30,7 @@ class JsonScreen(FlowdeckModal):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("form.run", "form.last")]
     DEFAULT_CSS = """
-    JsonScreen TextArea { height: 16; background: $panel; border: none; }
+    JsonScreen TextArea { height: 16; max-height: 60vh; background: $panel; border: none; }
     JsonScreen #wrong { height: auto; color: $fd-failed; }
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowdeck.discovery import discover
@@ -11,8 +13,6 @@ from flowdeck.settings import get_settings
 from flowdeck_app.flow_list import merged
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flowdeck.inspection import Inspection
     from flowdeck.launching import Launched
     from flowdeck_app.launch_form import Form
@@ -45,7 +45,7 @@ def inspect(target: str, folder: Path) -> Inspection:
 def start(form: Form, folder: Path) -> Launched:
     """Record the run and start its process, detached."""
     what = Launch(
-        target=form.target,
+        target=_placed(form.target, folder),
         texts=form.given(),
         runner=form.runner or None,
         runner_options=form.given_options(),
@@ -53,4 +53,16 @@ def start(form: Form, folder: Path) -> Launched:
         tags=form.tag_list(),
         rerun_of=form.rerun_of,
     )
-    return launch(what, get_settings(), cwd=folder)
+    launched = launch(what, get_settings(), cwd=folder)
+    # The run outlives the app; as long as the app lives it must not leave a dead child unread.
+    threading.Thread(target=launched.process.wait, name="flowdeck-launched", daemon=True).start()
+    return launched
+
+
+def _placed(target: str, folder: Path) -> str:
+    """Return a target that names the same file from this process's folder, too."""
+    place, colon, name = target.rpartition(":")
+    path = folder / (place or name)
+    if path.suffix != ".py" or Path(place or name).exists() or not path.is_file():
+        return target
+    return f"{path}{colon}{name}" if place else str(path)

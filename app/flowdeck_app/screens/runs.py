@@ -99,7 +99,8 @@ class RunsScreen(RunsActs):
         """Return how many runs there are and how many match."""
         table = self.query("#runs")
         matching = table.first(RunTable).count if table else 0
-        pieces = [Piece(f"{number(self._total)} runs", "$fd-muted")]
+        runs = f"{number(self._total)} run{'' if self._total == 1 else 's'}"
+        pieces = [Piece(runs, "$fd-muted")]
         if self.query_text:
             pieces.append(Piece(f"  {number(matching)} match", "$fd-accent"))
         return pieces

@@ -119,7 +119,7 @@ class SummaryLine(StripWidget):
 
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return the one line."""
-        left = [Piece("Runs per hour, 7 days    ", "$fd-muted")]
+        left = [Piece("Runs, last 7 days    ", "$fd-muted")]
         summary = self.summary
         if summary is None:
             return [left]

@@ -143,7 +143,8 @@ def _group(group: TaskGroup | None, look: Look) -> str:
         if name in {"failed", "crashed", "not_ready"}
     )
     median = duration(group.p50, look.symbols.dash)
-    return f"{total} runs, {wrong} wrong, p50 {median}" if wrong else f"{total} runs, p50 {median}"
+    runs = f"{total} run{'' if total == 1 else 's'}"
+    return f"{runs}, {wrong} wrong, p50 {median}" if wrong else f"{runs}, p50 {median}"
 
 
 def _first(left: Side, right: Side) -> list[Line]:
@@ -181,9 +182,9 @@ def compare_lines(
 def _drawn(fact: Line, room: int, look: Look) -> Content:
     plain = look.symbols.ascii
     mark = "≠" if fact.differs and not plain else "#" if fact.differs else " "
-    label = fit(clean(fact.label, 200, ascii_only=plain), _LABEL)
-    left = fit(clean(fact.left, 500, ascii_only=plain), room)
-    right = cut(clean(fact.right, 500, ascii_only=plain), room)
+    label = fit(clean(fact.label, 200, newline=" ", ascii_only=plain), _LABEL)
+    left = fit(clean(fact.left, 500, newline=" ", ascii_only=plain), room)
+    right = cut(clean(fact.right, 500, newline=" ", ascii_only=plain), room)
     text = f"{mark} {label} {left}  {right}"
     start = _LABEL + 3
     spans = [

@@ -86,11 +86,11 @@ def _progress(row: RunRow, look: Look, cells: int) -> Content:
     counts = row.record.counts
     total, done = sum(counts), ended_tasks(counts)
     label = f" {done}/{total}" if total else ""
-    room = cells - 10
-    if room < 4:
+    room = cells - (10 if cells >= 20 else 7)
+    if room < 4 or len(label) > cells - room:
         return Content(cut(label.strip() or look.symbols.dash, cells))
     bar = progress_content(counts, room, look, final=row.record.is_final)
-    return Content.assemble(bar, (label[:10], "$fd-muted"))
+    return Content.assemble(bar, (label, "$fd-muted"))
 
 
 def _failed_in(row: RunRow, look: Look) -> Cell:
@@ -112,7 +112,7 @@ def _tags(row: RunRow, look: Look) -> Cell:
 #: History: in the order shown.
 RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
-    Column("run", "Run", _name, 12, grow=2, most=24, align="middle", order="name"),
+    Column("run", "Run", _name, 12, grow=5, most=24, align="middle", order="name"),
     Column("flow", "Flow", _flow, 11, grow=2, most=28, align="middle", order="flow"),
     Column("state", "State", _state, 10, order="problems"),
     Column("started", "Started", _started, 9, most=12, drop=2, order="newest"),
@@ -126,9 +126,9 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
 #: Home's list of active and recent runs.
 RECENT_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
-    Column("run", "Run", _name, 12, grow=2, most=24, align="middle"),
+    Column("run", "Run", _name, 16, grow=2, most=24, align="middle"),
     Column("flow", "Flow", _flow, 10, grow=2, most=28, align="middle", drop=1),
-    Column("progress", "Progress", lambda row, look: ("", ""), 16, grow=3, most=40, drop=2,
+    Column("progress", "Progress", lambda row, look: ("", ""), 12, grow=3, most=40, drop=2,
            paint=_progress),
     Column("time", "Time", _time, 7, align="right"),
     Column("started", "Started", _started, 8, drop=3, align="right"),

@@ -54,11 +54,13 @@ def _failure(preview: Preview, cells: int, look: Look) -> list[Content]:
     plain = look.symbols.ascii
     run = preview.run
     if preview.failure is None:
-        text = clean(run.message or run.state, 500, ascii_only=plain)
+        text = clean(run.message or run.state, 500, newline=" ", ascii_only=plain)
         return [_labelled("state", text, cells)]
     kind = preview.failure.exc_type.rpartition(".")[2]
-    message = clean(f"{kind}: {preview.failure.exc_msg}", 500, ascii_only=plain)
-    where = clean(preview.task.name if preview.task else run.flow, 100, ascii_only=plain)
+    message = clean(
+        f"{kind}: {preview.failure.exc_msg}", 500, newline=" ", ascii_only=plain
+    )
+    where = clean(preview.task.name if preview.task else run.flow, 100, newline=" ", ascii_only=plain)
     return [_labelled("failed", f"{where}   {message}", cells, SIGNS[kind_of(4, None)].style)]
 
 
@@ -69,7 +71,7 @@ def _parameters(preview: Preview, cells: int, look: Look) -> Content:
     if preview.same_parameters is not None:
         note = "as in" if preview.same_parameters else "not as in"
         note = f"   {note} the last completed run"
-    return _labelled("params", clean(text + note, 500, ascii_only=look.symbols.ascii), cells)
+    return _labelled("params", clean(text, 500, ascii_only=look.symbols.ascii) + note, cells)
 
 
 def _counts(run: FlowRunRecord, look: Look) -> Content:

@@ -28,4 +28,4 @@ class PlainRadio(RadioButton):
 
     @property
     def _button(self) -> Content:
-        return _sign(self, "(•)", "( )")
+        return _sign(self, "(*)" if self.app.has_class("-ascii") else "(•)", "( )")
