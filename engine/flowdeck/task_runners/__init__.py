@@ -14,8 +14,9 @@ from flowdeck.task_runners.concurrent import ConcurrentTaskRunner
 from flowdeck.task_runners.sequential import SequentialTaskRunner
 
 if TYPE_CHECKING:
-    from flowdeck.task_runners.dask import DaskTaskRunner
-    from flowdeck.task_runners.ray import RayTaskRunner
+    from flowdeck.task_runners.dask import DaskTaskRunner as DaskTaskRunner
+    from flowdeck.task_runners.ray import RayTaskRunner as RayTaskRunner
+    from flowdeck.task_runners.ray_options import remote_options as remote_options
 
 __all__ = [  # not the cluster runners: `import *` must work without their packages
     "BaseTaskRunner",
@@ -36,6 +37,10 @@ _RUNNERS: dict[str, tuple[str, str, str | None, str | None]] = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "remote_options":
+        from flowdeck.task_runners.ray_options import remote_options
+
+        return remote_options
     for module, class_name, _, _ in _RUNNERS.values():
         if class_name == name:
             return getattr(importlib.import_module(module), name)

@@ -37,6 +37,9 @@ EVENTS: Final = 0
 TAIL: Final = 1
 #: Text that a task wrote; about it: whether to stderr.
 TEXT: Final = 2
+_MARK: Final = 3
+#: Seconds for the last letters of a flow run to arrive.
+_LAST: Final = 5.0
 
 
 class Letters:
@@ -97,9 +100,18 @@ class Mailbox:
                 self._thread.start()
 
     def unsubscribe(self, uid: str) -> None:
-        """Fetch what is there, then stop calling the reader of a flow run."""
+        """Have the reader of a flow run called with what is there, then no more."""
+        passed = threading.Event()
+        reader = self._readers[uid]
+
+        def last(kind: int, content: Any, about: Any) -> None:
+            passed.set() if kind == _MARK else reader(kind, content, about)
+
+        self._readers[uid] = last
         with contextlib.suppress(Exception):
-            self._hand_out(self._ask(0.0, timeout=5.0))
+            # It goes through the queue and the one thread that empties it, behind all others.
+            self._actor.put.remote([(uid, _MARK, None, None)])
+            passed.wait(_LAST)
         self._readers.pop(uid, None)
 
     def _make(self) -> Any:

@@ -1,0 +1,528 @@
+"""The Ray task runner: its options, its connections, what reaches Ray and what comes back."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowdeck import flow, get_run_logger, quote, recording, task, task_runners
+from flowdeck.exceptions import UnfinishedRun
+from flowdeck.task_runners import (
+    ConcurrentTaskRunner,
+    RayTaskRunner,
+    SequentialTaskRunner,
+    TaskConcurrencyType,
+    make_runner,
+)
+from flowdeck.task_runners.ray import remote_options
+from flowdeck.task_runners.ray_options import options_in
+from flowdeck.transport_values import RemoteValue
+from flowdeck_store.errors import NotFound
+from flowdeck_store.reader import Reader
+from ray_programs import RayHead, connected
+
+ray = pytest.importorskip("ray")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    """A Ray with two CPUs that this process is connected to."""
+    with RayHead() as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        with connected(running.address):
+            yield running
+
+
+@pytest.fixture
+def existing(head: RayHead) -> RayTaskRunner:
+    """A runner on that Ray."""
+    return RayTaskRunner(address=head.address)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+@task
+def identity(x: Any) -> Any:
+    return x
+
+
+@task
+def length(x: Any) -> int:
+    return len(x)
+
+
+@task
+def wait_for_file(path: str) -> None:
+    """Runs until the test is done with it."""
+    deadline = time.monotonic() + 100
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@task
+def touch_and_wait(mine: str, other: str) -> bool:
+    """Say whether the other task runs at the same time."""
+    open(mine, "w").close()
+    deadline = time.monotonic() + 1.0
+    while not os.path.exists(other) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = os.path.exists(other)
+    os.unlink(mine)
+    return found
+
+
+# -- options -------------------------------------------------------------------------------------------
+
+
+def test_the_options_are_those_of_the_reference() -> None:
+    runner = RayTaskRunner(address="ray://192.0.2.255:8786", init_kwargs={"num_cpus": 4})
+    assert runner.address == "ray://192.0.2.255:8786"
+    assert runner.init_kwargs == {"namespace": "flowdeck", "num_cpus": 4}
+    assert runner.name == "ray"
+    assert runner.concurrency_type is TaskConcurrencyType.PARALLEL
+    assert runner.duplicate() == runner
+    assert make_runner("ray", {"address": "auto"}) == RayTaskRunner("auto")
+
+
+def test_the_users_arguments_stay_his() -> None:
+    mine = {"num_cpus": 1}
+    runner = RayTaskRunner(init_kwargs=mine)
+    assert mine == {"num_cpus": 1}
+    runner.init_kwargs["num_cpus"] = 2
+    assert mine == {"num_cpus": 1}
+    assert RayTaskRunner(init_kwargs={"namespace": "mine"}).init_kwargs == {"namespace": "mine"}
+
+
+def test_an_address_inside_init_kwargs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"RayTaskRunner\(address=\.\.\.\)"):
+        RayTaskRunner(init_kwargs={"address": "auto"})
+
+
+def options_here() -> dict[str, Any]:
+    import contextvars
+
+    return dict(options_in(contextvars.copy_context()))
+
+
+def test_remote_options_nest_and_the_inner_ones_win() -> None:
+    with remote_options(num_cpus=2, resources={"a": 1}):
+        with remote_options(num_cpus=0.5, max_retries=3) as merged:
+            assert merged == {"num_cpus": 0.5, "resources": {"a": 1}, "max_retries": 3}
+            assert options_here() == merged
+        assert options_here() == {"num_cpus": 2, "resources": {"a": 1}}
+    assert options_here() == {}
+
+
+def test_remote_options_that_ray_does_not_know_are_refused_where_they_are_written() -> None:
+    with pytest.raises(ValueError, match=r"remote_options: .*num_spoons"):
+        remote_options(num_spoons=1).__enter__()
+    with pytest.raises(ValueError, match="cannot set 'num_returns'"):
+        remote_options(num_returns=3).__enter__()
+    assert options_here() == {}
+
+
+def test_remote_options_can_be_imported_beside_the_runners() -> None:
+    assert task_runners.remote_options is remote_options
+
+
+# -- what reaches Ray ------------------------------------------------------------------------------------
+
+
+def test_a_ray_task_is_named_like_its_run(existing: Any) -> None:
+    @task
+    def names() -> Any:
+        import ray
+
+        from flowdeck import runtime
+
+        return ray.get_runtime_context().get_task_name(), runtime.task_run.name
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        return names.submit().result()
+
+    in_ray, in_flowdeck = f()
+    assert in_ray == in_flowdeck
+    assert in_ray.startswith("names-")
+
+
+def test_tasks_that_need_all_cpus_do_not_overlap(existing: Any, tmp_path: Path) -> None:
+    def pair(name: str) -> list[bool]:
+        a, b = str(tmp_path / f"{name}-a"), str(tmp_path / f"{name}-b")
+        futures = [touch_and_wait.submit(a, b), touch_and_wait.submit(b, a)]
+        return [future.result() for future in futures]
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        with remote_options(num_cpus=2):
+            return pair("alone")
+
+    assert f() == [False, False]
+
+
+def test_the_options_are_those_where_the_task_is_submitted(existing: Any, tmp_path: Path) -> None:
+    @task
+    def cpus() -> Any:
+        import ray
+
+        return ray.get_runtime_context().get_assigned_resources().get("CPU")
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        with remote_options(num_cpus=2):
+            two = cpus.submit()
+            with remote_options(num_cpus=0.5):
+                half = cpus.submit()
+        return two.result(), half.result(), cpus.submit().result()
+
+    assert f() == (2.0, 0.5, 1.0)
+
+
+def test_values_go_from_task_to_task_without_the_flow(
+    existing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Any] = []
+    monkeypatch.setattr(RemoteValue, "load", lambda self: fetched.append(self))
+
+    @task
+    def make(megabytes: int) -> bytes:
+        return b"x" * megabytes * 1_000_000
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        first = make.submit(100)
+        second = identity.submit({"nested": [first]})
+        return length.submit(second).result(), length.submit(first).result()
+
+    assert f() == (1, 100_000_000)
+    assert fetched == []
+
+
+def test_a_value_is_fetched_when_somebody_asks(existing: Any) -> None:
+    @flow(task_runner=existing)
+    def f() -> Any:
+        future = identity.submit(b"x" * 5_000_000)
+        state = future.wait()
+        assert isinstance(state.data, RemoteValue)
+        return len(future.result())
+
+    assert f() == 5_000_000
+
+
+def test_a_wait_for_a_retry_gives_the_cpus_back(existing: Any, tmp_path: Path) -> None:
+    failed = str(tmp_path / "failed")
+
+    @task(retries=1, retry_delay_seconds=100)
+    def first(path: str) -> None:
+        open(path, "w").close()
+        raise ValueError("once")
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        with remote_options(num_cpus=2):
+            waiting = first.submit(failed)
+            until(lambda: os.path.exists(failed))
+            ran = identity.submit("ran meanwhile").result()
+        assert not waiting.get_state().is_final()
+        stop(waiting.task_run)
+        return ran, quote(waiting.wait())
+
+    ran, state = f()
+    assert ran == "ran meanwhile"
+    assert state.unquote().is_cancelled()
+
+
+def stop(run: Any) -> None:
+    from flowdeck.runs import Stop
+    from flowdeck.stopping import stop_runs
+
+    stop_runs([run], Stop.CANCEL)
+
+
+# -- what comes back ------------------------------------------------------------------------------------
+
+
+def test_logs_and_prints_arrive_while_the_task_runs(
+    existing: Any, tmp_path: Path, home: Path
+) -> None:
+    go_on = str(tmp_path / "go on")
+
+    @task(log_prints=True)
+    def talk(path: str) -> None:
+        print("printed", 1)
+        get_run_logger().warning("logged")
+        deadline = time.monotonic() + 100
+        while not os.path.exists(path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    seen: list[list[str]] = []
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        future = talk.submit(go_on)
+        with Reader.open(home) as reader:
+
+            def lines() -> list[str]:
+                try:
+                    run = reader.resolve_run("@last")
+                except NotFound:
+                    return []
+                return [x.message for x in reader.logs(run.id, 1)]
+
+            until(lambda: {"printed 1", "logged"} <= set(lines()))
+            seen.append([future.get_state().name])
+        open(go_on, "w").close()
+
+    f()
+    assert seen == [["Running"]]
+
+
+def test_prints_that_are_not_logged_appear_where_the_flow_runs(
+    existing: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @task
+    def hello(name: str) -> None:
+        import sys
+
+        print(f"Hello {name}!")
+        print("and on stderr", file=sys.stderr)
+
+    @flow(task_runner=existing)
+    def f() -> None:
+        hello.submit("Marvin").wait()
+
+    f()
+    out, err = capfd.readouterr()
+    assert out == "Hello Marvin!\n"
+    assert "and on stderr\n" in err
+
+
+def test_much_text_arrives_whole_and_in_order(
+    existing: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @task
+    def count(n: int) -> None:
+        for i in range(n):
+            print(i)
+
+    @flow(task_runner=existing)
+    def f() -> None:
+        count.submit(30_000)
+
+    f()
+    assert capfd.readouterr().out.split() == [str(i) for i in range(30_000)]
+
+
+def test_many_states_and_lines_are_neither_lost_nor_doubled(existing: Any, home: Path) -> None:
+    @task
+    def three_lines(n: int) -> None:
+        for i in range(3):
+            get_run_logger().info("line %s of %s", i, n)
+
+    @flow(task_runner=existing)
+    def f() -> None:
+        three_lines.map(range(300))
+
+    f()
+    recording.close_all()
+    with Reader.open(home) as reader:
+        run = reader.resolve_run("@last")
+        for row in reader.tasks(run.id, limit=1000):
+            names = [state.state for state in reader.states(run.id, row.no)]
+            assert names == ["Pending", "Running", "Completed"]
+            lines = [x.message for x in reader.logs(run.id, row.no)]
+            expected = [f"line {i} of {row.map_index}" for i in range(3)]
+            assert lines == [*expected, "Finished in state Completed()"]
+            assert row.worker
+            assert ":" in row.worker
+
+
+# -- mixing ----------------------------------------------------------------------------------------------
+
+
+def test_a_ray_flow_inside_a_sequential_one_and_the_other_way_round(existing: Any) -> None:
+    @flow(task_runner=existing)
+    def on_ray(x: int) -> Any:
+        return identity.submit((x, os.getpid())).result()
+
+    @flow(task_runner=ConcurrentTaskRunner())
+    def on_threads(x: Any) -> Any:
+        return identity.submit(x).result()
+
+    @flow(task_runner=SequentialTaskRunner())
+    def outer() -> Any:
+        return on_ray(identity.submit(1))
+
+    @flow(task_runner=existing)
+    def outer_on_ray() -> Any:
+        big = identity.submit(b"x" * 100_000)
+        return len(on_threads(big)), on_ray(identity.submit(2))[0]
+
+    assert outer()[0] == 1
+    assert outer_on_ray() == (100_000, 2)
+
+
+def test_a_subflow_shares_the_connection_of_its_parent(
+    existing: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @flow(task_runner=RayTaskRunner())
+    def child(x: int) -> Any:
+        return identity.submit(x).result()
+
+    @flow(task_runner=existing)
+    def parent() -> Any:
+        return child(identity.submit(3)), identity.submit(4).result()
+
+    lines: list[str] = []
+    with listening("flowdeck.task_runner.ray", lines):
+        assert parent() == (3, 4)
+    assert lines == [
+        f"Connecting to an existing Ray instance at {existing.address}",
+        "Local Ray instance is already initialized. Using existing local instance.",
+    ]
+
+
+class listening:  # noqa: N801 - reads like the function it could be
+    """Collect what a logger says."""
+
+    def __init__(self, name: str, lines: list[str]) -> None:
+        import logging
+
+        self._logger = logging.getLogger(name)
+        self._handler = logging.Handler()
+        self._handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+
+    def __enter__(self) -> None:
+        self._logger.addHandler(self._handler)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self._handler)
+
+
+def test_flows_in_several_threads_share_one_connection(existing: Any) -> None:
+    results: list[Any] = []
+
+    @flow(task_runner=existing)
+    def f(x: int) -> Any:
+        futures = identity.map(range(x, x + 20))
+        return [future.result() for future in futures]
+
+    threads = [threading.Thread(target=lambda i=i: results.append(f(i))) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(results) == [list(range(i, i + 20)) for i in range(3)]
+
+
+@pytest.mark.anyio
+async def test_async_flows_of_async_tasks(existing: Any) -> None:
+    import asyncio
+
+    @task
+    async def double(x: int) -> int:
+        await asyncio.sleep(0)
+        return x * 2
+
+    @flow(task_runner=existing)
+    async def f() -> Any:
+        futures = await double.map(range(5))
+        last = await double.submit(futures[4])
+        return [await future.result() for future in futures], await last.result()
+
+    assert await f() == ([0, 2, 4, 6, 8], 16)
+
+
+# -- what cannot be sent -----------------------------------------------------------------------------------
+
+
+def test_an_argument_that_cannot_be_pickled_is_named_and_ends_only_its_run(existing: Any) -> None:
+    @flow(task_runner=existing)
+    def f() -> Any:
+        bad = identity.submit({"inner": [threading.Lock()]})
+        after = identity.submit(bad)
+        good = identity.submit(1)
+        return quote([bad.wait(), after.wait(), good.wait()])
+
+    bad, after, good = f().unquote()
+    assert bad.is_crashed()
+    assert "argument 'x' of task 'identity', a dict, cannot be sent" in bad.message
+    assert "['inner'][0]" in bad.message
+    assert after.name == "NotReady"
+    assert good.is_completed()
+
+
+def test_a_result_that_cannot_be_pickled_crashes_its_run(existing: Any) -> None:
+    @task
+    def lock() -> Any:
+        return [threading.Lock()]
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        return quote(lock.submit().wait())
+
+    state = f().unquote()
+    assert state.is_crashed()
+    assert "cannot be sent from its worker" in state.message
+
+
+def test_an_exception_that_cannot_be_pickled_keeps_its_text(existing: Any) -> None:
+    class Odd(Exception):
+        def __init__(self, lock: Any, text: str) -> None:
+            self.lock = lock
+            super().__init__(text)
+
+    @task
+    def fail() -> None:
+        raise Odd(threading.Lock(), "very odd")
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        return quote(fail.submit().wait())
+
+    state = f().unquote()
+    assert state.is_failed()
+    assert state.message == "Task run encountered an exception Odd: very odd"
+    with pytest.raises(Exception, match="very odd"):
+        state.result()
+
+
+def test_a_failed_upstream_blocks_what_ray_was_already_given(existing: Any, tmp_path: Path) -> None:
+    go_on = str(tmp_path / "go on")
+
+    @task
+    def fail_later(path: str) -> None:
+        wait_for_file.fn(path)
+        raise ValueError("late")
+
+    @flow(task_runner=existing)
+    def f() -> Any:
+        first = fail_later.submit(go_on)
+        second = identity.submit(first)
+        third = identity.submit([second])
+        open(go_on, "w").close()
+        with pytest.raises(UnfinishedRun):
+            third.result()
+        return quote([first.wait(), second.wait(), third.wait()])
+
+    first, second, third = f().unquote()
+    assert [s.name for s in (first, second, third)] == ["Failed", "NotReady", "NotReady"]
+    assert first.state_details.task_run_id in second.message
+    assert second.state_details.task_run_id in third.message
