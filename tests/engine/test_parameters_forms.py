@@ -108,7 +108,7 @@ def test_without_annotation_the_default_decides(default: Any, widget: str) -> No
         (object, None),
         ([object()], None),
     ],
-    ids=str,
+    ids=lambda value: str(value).partition(" object at ")[0],
 )
 def test_defaults_are_offered_as_json_where_json_can_hold_them(default: Any, as_json: str) -> None:
     info = one(Any, default)
