@@ -44,8 +44,10 @@ class Joined:
             ray_instance.reread_token()
             ray_probe.check(address)
         self._kwargs = {**ray_instance.QUIET, **init_kwargs}
+        self._environment = ray_quiet.Environment()
         try:
             self.context: Any = ray.init(address, **self._kwargs)
+            self._environment.note()
         except ConnectionError as error:
             raise ConnectionError(f"Cannot connect to Ray at {address}: {error}") from error
         except RuntimeError as error:
@@ -69,6 +71,7 @@ class Joined:
         import ray
 
         ray.shutdown()
+        self._environment.restore()
 
 
 class Foreign:

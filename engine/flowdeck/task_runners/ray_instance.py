@@ -44,7 +44,7 @@ class TemporaryInstance:
 
         remove_abandoned()
         self._folder: Path | None = None
-        self._environment: dict[str, str | None] = {}
+        self._environment = ray_quiet.Environment()
         self._kwargs = kwargs = {"include_dashboard": False, **QUIET, **init_kwargs}
         if "_temp_dir" not in kwargs:
             # A folder that only we can enter; Ray's own default is shared by all users.
@@ -55,8 +55,10 @@ class TemporaryInstance:
             # "local": without it Ray joins $RAY_ADDRESS or what was started here last.
             self.context: Any = ray.init("local", **kwargs)
         except BaseException:
+            self._environment.note()
             self.close()
             raise
+        self._environment.note()
 
     def _bring_token(self) -> None:
         """Have the instance guarded by a token of its own.
@@ -64,9 +66,7 @@ class TemporaryInstance:
         It listens on all interfaces, so it must not be open to everybody. Without any token Ray
         would write one into the user's home folder, readable for all and for good.
         """
-        for name in (_AUTH_MODE, _TOKEN, _TOKEN_PATH):
-            self._environment[name] = os.environ.get(name)
-        configured = any(self._environment.values())
+        configured = any(os.environ.get(name) for name in (_AUTH_MODE, _TOKEN, _TOKEN_PATH))
         if not configured and not Path("~/.ray/auth_token").expanduser().exists():
             os.environ[_TOKEN] = secrets.token_hex(32)
             reread_token()
@@ -93,13 +93,8 @@ class TemporaryInstance:
         try:
             ray.shutdown(**({"wait_for_processes": True} if waits else {}))
         finally:
-            for name, value in self._environment.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            if self._environment:
-                reread_token()
+            self._environment.restore()
+            reread_token()
             if self._folder is not None:
                 _remove(self._folder)
 

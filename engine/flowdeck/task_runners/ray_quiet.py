@@ -16,6 +16,28 @@ if TYPE_CHECKING:
 _UNHANDLED = "RAY_IGNORE_UNHANDLED_ERRORS"
 
 
+class Environment:
+    """What Ray changes in this process's environment when it starts, to be changed back."""
+
+    def __init__(self) -> None:
+        self._before = dict(os.environ)
+        self._changed: dict[str, str | None] = {}
+
+    def note(self) -> None:
+        """Remember what has changed since this was made."""
+        now = dict(os.environ)
+        names = {name for name, _ in now.items() ^ self._before.items()}
+        self._changed = {name: self._before.get(name) for name in names}
+
+    def restore(self) -> None:
+        """Change back what was noted."""
+        for name, value in self._changed.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 @contextlib.contextmanager
 def unhandled_errors_ignored() -> Iterator[None]:
     """Keep Ray from logging errors of objects that nobody fetched; ours are accounted for."""

@@ -1,0 +1,358 @@
+"""Connections of the Ray task runner: temporary instances, existing ones, and what is left of them.
+
+A process can be connected to one Ray only, so most of these run scripts in processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ray_programs import RayHead, command_lines
+
+pytest.importorskip("ray")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+
+class Machine:
+    """Runs scripts with a home and a folder for temporary files of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temp = folder / "t"
+        self.user = folder / "u"
+        self.temp.mkdir()
+        self.user.mkdir()
+
+    def run(self, script: str, **environment: str) -> tuple[Any, str]:
+        """Run a script; return what its last line of output says, as JSON, and its stderr."""
+        file = self.folder / "the_script.py"
+        file.write_text(textwrap.dedent(script))
+        done = subprocess.run(
+            [sys.executable, str(file)],
+            env={
+                **os.environ,
+                "HOME": str(self.user),
+                "TMPDIR": str(self.temp),
+                "FLOWDECK_HOME": str(self.folder / "home"),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    @property
+    def left(self) -> list[str]:
+        """The files and processes that are left."""
+        files = [str(path) for root in (self.temp, self.user) for path in root.rglob("*")]
+        return files + [line for _, line in command_lines() if str(self.temp) in line]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    # Short: the names of sockets in it have at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="fdt-", dir="/tmp") as folder:
+        yield Machine(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    """A Ray that runs as programs."""
+    with RayHead() as running:
+        yield running
+
+
+START = """
+import json, logging, os, signal, sys, threading, warnings
+warnings.simplefilter("error")
+from flowdeck import flow, task
+from flowdeck.task_runners import RayTaskRunner
+
+@task
+def where():
+    return os.getpid()
+
+@task
+def add(x, y=1):
+    return x + y
+
+lines = []
+class Keep(logging.Handler):
+    def emit(self, record):
+        lines.append(record.getMessage())
+logging.getLogger("flowdeck.task_runner.ray").addHandler(Keep())
+"""
+
+
+def test_a_temporary_instance_is_silent_and_leaves_nothing(machine: Machine) -> None:
+    found, err = machine.run(
+        START
+        + """
+@flow(task_runner=RayTaskRunner(init_kwargs={"num_cpus": 1}))
+def f():
+    import ray
+    during.update(
+        namespace=ray.get_runtime_context().namespace,
+        guarded=bool(os.environ.get("RAY_AUTH_TOKEN")),
+    )
+    return add.submit(add.submit(1)).result(), where.submit().result() != os.getpid()
+
+import ray
+during = {}
+before = dict(os.environ)
+handler = signal.getsignal(signal.SIGTERM)
+results = [f(), f()]
+print(json.dumps({
+    "results": results,
+    "during": during,
+    "lines": lines,
+    "environment": sorted(k for k, v in os.environ.items() if before.get(k) != v),
+    "threads": [t.name for t in threading.enumerate()],
+    "handler": signal.getsignal(signal.SIGTERM) is handler,
+    "initialized": ray.is_initialized(),
+}))
+"""
+    )
+    assert found["results"] == [[3, True], [3, True]]
+    assert (
+        found["lines"]
+        == [
+            "Creating a local Ray instance",
+            "Using Ray cluster with 1 nodes.",
+        ]
+        * 2
+    )
+    assert found["during"]["namespace"] == "flowdeck"
+    assert found["during"]["guarded"] is True
+    assert found["environment"] == []
+    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer"}
+    assert found["handler"] is True
+    assert found["initialized"] is False
+    assert machine.left == []
+    assert [line for line in err.splitlines() if " | INFO    | " not in line] == []
+
+
+def test_a_ray_that_the_application_started_is_used_and_left_running(machine: Machine) -> None:
+    found, _ = machine.run(
+        START
+        + """
+from flowdeck.task_runners.ray_instance import TemporaryInstance
+
+@flow(task_runner=RayTaskRunner())
+def f():
+    return add.submit(1).result()
+
+mine = TemporaryInstance({"num_cpus": 1, "namespace": "mine"})
+import ray
+result = f()
+still = ray.get(ray.remote(lambda: "runs").remote())
+actors = ray.util.list_named_actors(all_namespaces=True)
+mine.close()
+print(json.dumps({"result": result, "still": still, "lines": lines, "actors": actors}))
+"""
+    )
+    assert found == {
+        "result": 2,
+        "still": "runs",
+        "lines": ["Local Ray instance is already initialized. Using existing local instance."],
+        "actors": [],
+    }
+
+
+def test_what_a_flow_returns_outlives_its_temporary_instance(machine: Machine) -> None:
+    found, _ = machine.run(
+        START
+        + """
+@task
+def big(n):
+    return b"x" * n
+
+@flow(task_runner=RayTaskRunner(init_kwargs={"num_cpus": 1}))
+def f():
+    kept, lost = big.submit(300_000), big.submit(300_001)
+    kept.wait(), lost.wait()
+    futures.append(lost)
+    return kept
+
+futures = []
+state = f()
+try:
+    said = futures[0].result()
+except Exception as error:
+    said = f"{type(error).__name__}: {error}"
+print(json.dumps({"kept": len(state.result()), "lost": said}))
+"""
+    )
+    assert found["kept"] == 300_000
+    assert found["lost"].startswith("MissingResult: The value was on a cluster that ended")
+
+
+@pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
+def test_an_existing_ray_is_joined_and_left(machine: Machine, head: RayHead, client: bool) -> None:
+    address = head.client_address if client else head.address
+    found, err = machine.run(
+        START
+        + f"""
+@flow(task_runner=RayTaskRunner(address={address!r}))
+def f():
+    return add.submit(add.submit(1)).result()
+
+results = [f() for _ in range(3)]
+threads = [t.name for t in threading.enumerate()]
+import ray
+from flowdeck.task_runners.ray_connection import attach
+connection = attach({address!r}, {{}}, logging.getLogger("quiet"))
+actors = ray.util.list_named_actors(all_namespaces=True)
+connection.release()
+print(json.dumps({{"results": results, "lines": lines, "threads": threads, "actors": actors}}))
+""",
+        **head.environment,
+    )
+    assert found["results"] == [3, 3, 3]
+    assert (
+        found["lines"]
+        == [
+            f"Connecting to an existing Ray instance at {address}",
+            "Using Ray cluster with 1 nodes.",
+        ]
+        * 3
+    )
+    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer"}
+    assert found["actors"] == []
+    assert [line for line in err.splitlines() if " | INFO    | " not in line] == []
+    assert machine.left == []
+
+
+def test_one_process_can_go_from_one_ray_to_another(machine: Machine, head: RayHead) -> None:
+    found, _ = machine.run(
+        START
+        + f"""
+@flow(task_runner=RayTaskRunner(address={head.client_address!r}))
+def through_client():
+    return add.submit(1).result()
+
+@flow(task_runner=RayTaskRunner(address={head.address!r}))
+def native():
+    return add.submit(2).result()
+
+@flow(task_runner=RayTaskRunner(init_kwargs={{"num_cpus": 1}}))
+def temporary():
+    return add.submit(3).result()
+
+print(json.dumps([through_client(), temporary(), native(), through_client()]))
+""",
+        **head.environment,
+    )
+    assert found == [2, 4, 3, 2]
+    assert machine.left == []
+
+
+def test_two_rays_at_once_are_refused_with_a_reason(machine: Machine, head: RayHead) -> None:
+    found, _ = machine.run(
+        START
+        + f"""
+@flow(task_runner=RayTaskRunner(address={head.client_address!r}))
+def child():
+    return add.submit(1).result()
+
+@flow(task_runner=RayTaskRunner(address={head.address!r}))
+def parent():
+    return child()
+
+try:
+    said = parent()
+except Exception as error:
+    said = f"{{type(error).__name__}}: {{error}}"
+print(json.dumps(said))
+""",
+        **head.environment,
+    )
+    assert found == (
+        f"RuntimeError: This process is connected to a Ray at {head.address} already, and Ray "
+        f"allows one connection in a process: run the flow that uses {head.client_address} in a "
+        "process of its own, or give both the same address."
+    )
+
+
+def test_code_of_the_script_and_of_modules_beside_it_needs_no_import_on_workers(
+    machine: Machine, head: RayHead
+) -> None:
+    (machine.folder / "beside_the_script.py").write_text(
+        "class Point:\n"
+        "    def __init__(self, x):\n"
+        "        self.x = x\n"
+        "def scale(point, by):\n"
+        "    return Point(point.x * by)\n"
+    )
+    found, _ = machine.run(
+        START
+        + f"""
+from beside_the_script import Point, scale
+
+class Problem(Exception):
+    pass
+
+@task
+def scaled(point):
+    return scale(point, 2)
+
+@task
+def fail(point):
+    raise Problem(point.x)
+
+@flow(task_runner=RayTaskRunner(address={head.client_address!r}))
+def f():
+    point = scaled.submit(Point(21))
+    again = scaled.submit(point).result()
+    problem = fail.submit(point).result(raise_on_failure=False)
+    return isinstance(again, Point), again.x, isinstance(problem, Problem), problem.args
+
+print(json.dumps(f()))
+""",
+        **head.environment,
+    )
+    assert found == [True, 84, True, [42]]
+
+
+def test_the_folders_of_killed_processes_are_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flowdeck.task_runners.ray_instance import remove_abandoned
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path)[:30])
+    here = Path(tempfile.gettempdir())
+    if not here.is_dir():
+        monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+        here = Path("/tmp")
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    dead, alive = (
+        here / f"flowdeck-ray-{int(gone.stdout)}-x",
+        here / f"flowdeck-ray-{os.getpid()}-x",
+    )
+    dead.mkdir()
+    (dead / "file").touch()
+    alive.mkdir()
+    try:
+        remove_abandoned()
+        assert not dead.exists()
+        assert alive.exists()
+    finally:
+        alive.rmdir()
