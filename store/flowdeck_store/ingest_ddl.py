@@ -57,8 +57,8 @@ _DELTAS: Final = ",".join(f"{_j(i + 1)} c{i}" for i in range(len(_COUNTERS)))
 
 #: What an adopted run keeps of its launcher's info and what its own process adds to it.
 _MERGED_INFO: Final = (
-    "CASE WHEN json_valid(info) AND json_valid(excluded.info)"
-    " THEN json_patch(info,excluded.info) ELSE coalesce(excluded.info,info) END"
+    "CASE WHEN json_valid(flow_runs.info) AND json_valid(d.info)"
+    " THEN json_patch(flow_runs.info,d.info) ELSE coalesce(d.info,flow_runs.info) END"
 )
 
 INGEST_VIEW: Final = (
@@ -67,7 +67,9 @@ INGEST_VIEW: Final = (
 )
 
 # Statement order matters: definitions before what refers to them, runs before parents, task rows
-# before the children that point at them. Row layouts are documented in batch.py.
+# before the children that point at them. Runs that are there (launched, or sent again) are updated
+# before others are inserted: an upsert would use up a run number for each. Row layouts are
+# documented in batch.py.
 INGEST_TRIGGER: Final = f"""
 CREATE TRIGGER ingest_ins INSTEAD OF INSERT ON ingest BEGIN
   SELECT RAISE(ABORT,'{APPLIED_MOVED}')
@@ -76,14 +78,20 @@ CREATE TRIGGER ingest_ins INSTEAD OF INSERT ON ingest BEGIN
     SELECT {_js(0, 4)},{_j(4)} FROM json_each(new.flows) WHERE true
     ON CONFLICT(key) DO UPDATE SET name=excluded.name,source=coalesce(excluded.source,source),
       doc=coalesce(excluded.doc,doc),last_us=max(last_us,excluded.last_us);
+  UPDATE flow_runs SET flow_id=d.flow,session_id=new.sess,name=d.name,
+      runner=coalesce(d.runner,flow_runs.runner),params=coalesce(d.params,flow_runs.params),
+      tags=coalesce(d.tags,flow_runs.tags),rerun_of=coalesce(d.rerun,flow_runs.rerun_of),
+      info={_MERGED_INFO}
+    FROM (SELECT {_j(0)} uid,(SELECT id FROM flows WHERE key={_j(1)}) flow,{_j(2)} name,
+      {_j(3)} runner,{_j(5)} params,{_j(6)} tags,{_j(7)} rerun,{_j(8)} info
+      FROM json_each(new.runs)) d
+    WHERE flow_runs.uid=d.uid;
   INSERT INTO flow_runs(uid,flow_id,session_id,name,runner,state,state_us,created_us,params,tags,
       rerun_of,info)
     SELECT {_j(0)},(SELECT id FROM flows WHERE key={_j(1)}),new.sess,{_js(2, 3)},1,{_j(4)},{_j(4)},
-      {_js(5, 8)} FROM json_each(new.runs) WHERE true
-    ON CONFLICT(uid) DO UPDATE SET flow_id=excluded.flow_id,session_id=excluded.session_id,
-      name=excluded.name,runner=coalesce(excluded.runner,runner),
-      params=coalesce(excluded.params,params),tags=coalesce(excluded.tags,tags),
-      rerun_of=coalesce(excluded.rerun_of,rerun_of),info={_MERGED_INFO};
+      {_js(5, 8)} FROM json_each(new.runs)
+    WHERE NOT EXISTS (SELECT 1 FROM flow_runs WHERE uid={_j(0)})
+    ON CONFLICT(uid) DO NOTHING;
   INSERT INTO tasks(key,name,source,tags,retries)
     SELECT {_js(0, 4)} FROM json_each(new.defs) WHERE true
     ON CONFLICT(key) DO UPDATE SET name=excluded.name,source=coalesce(excluded.source,source),

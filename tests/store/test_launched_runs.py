@@ -59,6 +59,18 @@ def test_the_process_takes_the_row_over(home: Path) -> None:
     ]  # fmt: skip
 
 
+def test_numbers_of_launched_and_of_other_runs_are_consecutive(home: Path) -> None:
+    with recording(home) as session:
+        for number in range(3):
+            uid = str(number) * 32
+            assert create(home, uid) == 2 * number + 1
+            Recorded(session.emit, uid).run().end()
+            session.flush()
+            Recorded(session.emit).run().end()
+            session.flush()
+    assert rows(home, "SELECT id FROM flow_runs ORDER BY id") == [(n,) for n in range(1, 7)]
+
+
 def test_a_launch_that_fails_is_a_failed_run_with_its_failure(home: Path) -> None:
     number = create(home)
     failure = ev.failure(UID, 0, 5, 1, "ImportError", "No module named 'x'", "{}", "{}")
