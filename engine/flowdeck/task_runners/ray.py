@@ -11,7 +11,7 @@ from flowdeck.stopping import end_stopped
 from flowdeck.task_runners import ray_connection, ray_mailbox, ray_prints, ray_worker
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.task_runners.ray_errors import cause_of
-from flowdeck.task_runners.ray_options import DEFAULTS, options_in, remote_options
+from flowdeck.task_runners.ray_options import options_in, remote_options
 from flowdeck.task_runners.ray_watch import Watch
 from flowdeck.transitions import crash_message
 from flowdeck.transport_book import Book
@@ -130,7 +130,6 @@ class _Session:
         self._flow_run = flow_run
         self._connection = connection
         self._is_client = connection.is_client
-        self._functions: dict[str, Any] = {}
         self._put: dict[int, tuple[bytes, Any]] = {}
         self._stopping: dict[int, tuple[float, Entry]] = {}
         uid = flow_run.info.uid
@@ -179,14 +178,8 @@ class _Session:
 
     def _function(self, run: TaskRun) -> Any:
         """Return the remote function with the options that were in force at the call."""
-        import ray
-
         options = options_in(run.context)
-        key = repr(sorted(options.items(), key=lambda item: item[0])) if options else ""
-        function = self._functions.get(key)
-        if function is None:
-            chosen = {**DEFAULTS, **options, "num_returns": 2}
-            function = self._functions[key] = ray.remote(**chosen)(ray_worker.run_task)
+        function = self._connection.function(options)
         return function if "name" in options else function.options(name=run.name)
 
     def _code(self, code: bytes) -> Any:
@@ -291,6 +284,7 @@ class _Session:
     def close(self) -> None:
         """Take home what the flow returned, end what was given up, disconnect."""
         connection = self._connection
+        connection.forget(self._lost)
         try:
             if connection.lost is None:
                 self._end_what_was_given_up()

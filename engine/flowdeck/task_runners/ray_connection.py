@@ -6,159 +6,33 @@ that the application has opened itself is used and left alone.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet
-from flowdeck.task_runners.ray_mailbox import Mailbox
+from flowdeck.task_runners import ray_instance, ray_probe, ray_worker
+from flowdeck.task_runners.ray_keeper import Foreign, Held, Joined, Keeper, address_in_use
+from flowdeck.task_runners.ray_mailbox import PROTOCOL, Mailbox
+from flowdeck.task_runners.ray_options import DEFAULTS
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
 
 #: Seconds that a Ray which answers may take to let us join.
 _JOIN_TIMEOUT: Final = 60.0
+#: Seconds for the workers to say what they are.
+_VERSIONS_TIMEOUT: Final = 30.0
 #: Seconds for threads that are inside of Ray to come out before it is shut down.
 _SETTLE: Final = 1.5
 _lock = threading.Lock()
 _current: Connection | None = None
 
 
-class Joined:
-    """A connection to a Ray that somebody else runs."""
-
-    def __init__(self, address: str, init_kwargs: dict[str, Any]) -> None:
-        """Connect.
-
-        Raises:
-            ConnectionError: no Ray there, it refuses us, or it has another version.
-            ValueError: that is no address.
-        """
-        import ray
-
-        if address != "auto":
-            ray_instance.reread_token()
-            ray_probe.check(address)
-        self._kwargs = {**ray_instance.QUIET, **init_kwargs}
-        self._environment = ray_quiet.Environment()
-        try:
-            self.context: Any = ray.init(address, **self._kwargs)
-            self._environment.note()
-        except ConnectionError as error:
-            raise ConnectionError(f"Cannot connect to Ray at {address}: {error}") from error
-        except RuntimeError as error:
-            if "ersion" not in str(error):
-                raise
-            raise ConnectionError(
-                f"Cannot use Ray at {address}: its version or that of its Python is not ours. "
-                f"{error}"
-            ) from error
-
-    def quiet(self) -> AbstractContextManager[None]:
-        """Keep it quiet inside the block."""
-        return ray_quiet.no_talk(self._kwargs)
-
-    def pulse(self) -> ray_pulse.Pulse:
-        """Return what looks after it."""
-        return ray_pulse.Pulse(_address_in_use(), ray_pulse.PATIENCE, _has_nodes())
-
-    def close(self) -> None:
-        """Disconnect; what runs there goes on."""
-        import ray
-
-        ray.shutdown()
-        self._environment.restore()
-
-
-class Foreign:
-    """A connection that the application opened: left as it is."""
-
-    context: Any = None
-
-    def quiet(self) -> AbstractContextManager[None]:
-        """Leave it as it is."""
-        return contextlib.nullcontext()
-
-    def pulse(self) -> ray_pulse.Pulse:
-        """Return what looks after it."""
-        return ray_pulse.Pulse(_address_in_use(), ray_pulse.PATIENCE, _has_nodes())
-
-    def close(self) -> None:
-        """Leave it to its owner."""
-
-
-_Held = ray_instance.TemporaryInstance | Joined | Foreign
-
-
-class _Keeper(threading.Thread):
-    """Opens, holds and closes a connection, all on one thread.
-
-    The kernel ends Ray's processes together with the thread that started them, and ``ray.init`` on
-    the main thread would replace the handler of SIGTERM.
-    """
-
-    def __init__(self, opener: Callable[[], _Held]) -> None:
-        super().__init__(name="flowdeck-ray", daemon=True)
-        #: Called once, with why, if what was opened is gone.
-        self.on_loss: Callable[[str], None] | None = None
-        self._opener = opener
-        self._opened: Future[_Held] = Future()
-        self._leave = threading.Event()
-        self._problem: BaseException | None = None
-
-    def run(self) -> None:
-        with ray_quiet.unhandled_errors_ignored(), ray_quiet.no_automatic_start():
-            try:
-                with ray_instance.sigterm_kept():
-                    held = self._opener()
-            except BaseException as error:
-                self._opened.set_exception(error)
-                return
-            try:
-                with held.quiet():
-                    self._opened.set_result(held)
-                    self._hold(held)
-                    held.close()
-            except BaseException as error:
-                self._problem = error
-
-    def _hold(self, held: _Held) -> None:
-        """Wait until somebody wants to leave, or there is nothing left to hold."""
-        pulse = held.pulse()
-        while not self._leave.wait(ray_pulse.INTERVAL):
-            problem = pulse.look()
-            if problem is not None:
-                if self.on_loss is not None:
-                    self.on_loss(problem)
-                return
-
-    def open(self, timeout: float | None) -> _Held:
-        """Start, and return what was opened."""
-        self.start()
-        try:
-            return self._opened.result(timeout)
-        except BaseException:
-            self._leave.set()  # also undoes an opening that is still under way
-            if timeout is None:
-                self.join()
-            raise
-
-    def close(self) -> None:
-        """Close what was opened, and wait for it."""
-        self._leave.set()
-        self.join()
-        if self._problem is not None:
-            raise self._problem
-
-
 class Connection:
     """What the flow runs of this process share."""
 
-    def __init__(self, address: str | None, keeper: _Keeper, held: _Held) -> None:
+    def __init__(self, address: str | None, keeper: Keeper, held: Held) -> None:
         self.address = address
         self.users = 0
         self.mailbox = Mailbox()
@@ -167,6 +41,7 @@ class Connection:
         self._keeper = keeper
         self._held = held
         self._listeners: list[Callable[[ConnectionError], None]] = []
+        self._functions: dict[str, Any] = {}
         keeper.on_loss = self._lose
 
     @property
@@ -189,16 +64,31 @@ class Connection:
         """Whether a release now ends the connection, and with it what we have running there."""
         return self.users == 1 and not isinstance(self._held, Foreign)
 
+    def function(self, options: Mapping[str, Any]) -> Any:
+        """Return the remote function that executes task runs, with options of ``ray.remote``."""
+        import ray
+
+        key = repr(sorted(options.items(), key=lambda item: item[0])) if options else ""
+        found = self._functions.get(key)
+        if found is None:
+            chosen = {**DEFAULTS, **options, "num_returns": 2}
+            found = self._functions[key] = ray.remote(**chosen)(ray_worker.run_task)
+        return found
+
     def listen(self, on_loss: Callable[[ConnectionError], None]) -> None:
         """Have a function called if Ray is gone."""
         self._listeners.append(on_loss)
+
+    def forget(self, on_loss: Callable[[ConnectionError], None]) -> None:
+        """Take back what was given to :meth:`listen`."""
+        self._listeners.remove(on_loss)
 
     def _lose(self, problem: str) -> None:
         """On the keeper's thread, before it disconnects."""
         where = f"at {self.address}" if self.address else "that was started for this run"
         self.lost = error = ConnectionError(f"The Ray {where} is gone: {problem}.")
         self.mailbox.close(is_lost=True)
-        for listener in self._listeners:
+        for listener in list(self._listeners):
             listener(error)
         time.sleep(_SETTLE)
 
@@ -255,22 +145,25 @@ def _open(
     ray: Any, address: str | None, init_kwargs: dict[str, Any], logger: logging.Logger
 ) -> Connection:
     if ray.is_initialized():
-        there = _address_in_use()
+        there = address_in_use()
         _announce_existing(there, address, logger)
-        keeper = _Keeper(Foreign)
+        keeper = Keeper(Foreign)
         return Connection(there, keeper, keeper.open(None))
     if address in (None, "local"):
         logger.info("Creating a local Ray instance")
-        keeper = _Keeper(lambda: ray_instance.TemporaryInstance(init_kwargs))
+        keeper = Keeper(lambda: ray_instance.TemporaryInstance(init_kwargs))
         connection = Connection(None, keeper, keeper.open(None))
     else:
         assert address is not None
         logger.info("Connecting to an existing Ray instance at %s", address)
-        keeper = _Keeper(lambda: Joined(address, init_kwargs))
+        keeper = Keeper(lambda: Joined(address, init_kwargs))
         connection = Connection(address, keeper, _join(keeper, address))
     try:
         nodes = sum(bool(node.get("Alive")) for node in ray.nodes())
+        if address not in (None, "local"):
+            check_versions(connection.mailbox, str(address))
     except BaseException:
+        connection.mailbox.close()
         keeper.close()
         raise
     logger.info("Using Ray cluster with %d nodes.", nodes)
@@ -279,7 +172,7 @@ def _open(
     return connection
 
 
-def _join(keeper: _Keeper, address: str) -> _Held:
+def _join(keeper: Keeper, address: str) -> Held:
     started = time.monotonic()
     try:
         return keeper.open(_JOIN_TIMEOUT)
@@ -290,6 +183,36 @@ def _join(keeper: _Keeper, address: str) -> _Held:
             f"Ray at {address} answers, but did not let us join within {_JOIN_TIMEOUT:g} seconds. "
             "`ray status` on its head node shows whether it is healthy."
         ) from error
+
+
+def check_versions(mailbox: Mailbox, address: str) -> None:
+    """Refuse a cluster whose workers could not read what they are sent.
+
+    Ray itself has compared its own version and that of Python.
+
+    Raises:
+        RuntimeError: says what is wrong there, and what to do.
+    """
+    import flowdeck
+
+    ray = import_ray()
+    try:
+        version, protocol = mailbox.versions(_VERSIONS_TIMEOUT)
+    except ray.exceptions.GetTimeoutError:
+        return  # too busy to start a process: not known
+    except Exception as error:
+        if "No module named 'flowdeck" not in str(error):
+            raise
+        raise RuntimeError(
+            f"The workers of the Ray at {address} cannot import flowdeck. Install flowdeck "
+            f"{flowdeck.__version__} where they run, or have Ray do so: "
+            "init_kwargs={'runtime_env': {'pip': ['flowdeck[ray]']}}."
+        ) from error
+    if protocol != PROTOCOL:
+        raise RuntimeError(
+            f"The workers of the Ray at {address} have flowdeck {version}, which does not fit. "
+            f"Install flowdeck {flowdeck.__version__} there."
+        )
 
 
 def _announce_existing(there: str | None, wanted: str | None, logger: logging.Logger) -> None:
@@ -318,24 +241,6 @@ def _plain(address: str | None) -> str | None:
 
     host, _, port = address.rpartition(":")
     return f"{resolve_ip_for_localhost(host)}:{port}"
-
-
-def _has_nodes() -> Callable[[], bool] | None:
-    """Return what says whether a node is alive; through a client server that may block."""
-    import ray
-
-    if ray.util.client.ray.is_connected():
-        return None
-    return lambda: any(node.get("Alive") for node in ray.nodes())
-
-
-def _address_in_use() -> str:
-    import ray
-
-    client = ray.util.client.ray
-    if client.is_connected():
-        return ray_probe.CLIENT + str(client.get_context().client_worker._conn_str)
-    return str(ray.get_runtime_context().gcs_address)
 
 
 def import_ray() -> Any:

@@ -26,6 +26,8 @@ _AGAIN: Final = 0.5
 #: Letters in the actor beyond which the oldest are dropped: nobody fetches them any more.
 _MOST: Final = 20_000
 
+#: Of what travels between a flow and its workers; clusters with another one are refused.
+PROTOCOL: Final = 1
 #: Of the actors, whatever namespace the application uses for its own.
 _NAMESPACE: Final = "flowdeck"
 
@@ -50,6 +52,12 @@ class Letters:
 
         self._letters: deque[Letter] = deque(maxlen=_MOST)
         self._filled = asyncio.Event()
+
+    async def versions(self) -> tuple[str, int]:
+        """Return which flowdeck this is, and which protocol it speaks."""
+        import flowdeck
+
+        return flowdeck.__version__, PROTOCOL
 
     async def put(self, letters: list[Letter]) -> None:
         """Take letters in."""
@@ -90,14 +98,30 @@ class Mailbox:
     def subscribe(self, uid: str, reader: Callable[[int, Any, Any], None]) -> None:
         """Have ``reader(kind, content, about)`` called with each letter of a flow run, on the
         mailbox's thread."""
+        self._readers[uid] = reader
+        self.open()
+
+    def open(self) -> None:
+        """Make the actor, if there is none; does not wait for it."""
         with self._lock:
-            self._readers[uid] = reader
             if self._actor is None:
                 self._actor = self._make()
                 self._thread = threading.Thread(
                     target=self._fetch, name="flowdeck-ray-mailbox", daemon=True
                 )
                 self._thread.start()
+
+    def versions(self, timeout: float) -> tuple[str, int]:
+        """Return which flowdeck the cluster has, and which protocol it speaks.
+
+        Raises:
+            Exception: Ray's, if the actor cannot start.
+        """
+        import ray
+
+        self.open()
+        found: tuple[str, int] = ray.get(self._actor.versions.remote(), timeout=timeout)
+        return found
 
     def unsubscribe(self, uid: str) -> None:
         """Have the reader of a flow run called with what is there, then no more."""

@@ -1,0 +1,162 @@
+"""Opening, holding and closing a connection to Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+
+class Joined:
+    """A connection to a Ray that somebody else runs."""
+
+    def __init__(self, address: str, init_kwargs: dict[str, Any]) -> None:
+        """Connect.
+
+        Raises:
+            ConnectionError: no Ray there, it refuses us, or it has another version.
+            ValueError: that is no address.
+        """
+        import ray
+
+        if address != "auto":
+            ray_instance.reread_token()
+            ray_probe.check(address)
+        self._kwargs = {**ray_instance.QUIET, **init_kwargs}
+        self._environment = ray_quiet.Environment()
+        try:
+            self.context: Any = ray.init(address, **self._kwargs)
+            self._environment.note()
+        except ConnectionError as error:
+            raise ConnectionError(f"Cannot connect to Ray at {address}: {error}") from error
+        except RuntimeError as error:
+            if "ersion" not in str(error):
+                raise
+            raise ConnectionError(
+                f"Cannot use Ray at {address}: its version or that of its Python is not ours. "
+                f"{error}"
+            ) from error
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Keep it quiet inside the block."""
+        return ray_quiet.no_talk(self._kwargs)
+
+    def pulse(self) -> ray_pulse.Pulse:
+        """Return what looks after it."""
+        return ray_pulse.Pulse(address_in_use(), ray_pulse.PATIENCE, _node_check())
+
+    def close(self) -> None:
+        """Disconnect; what runs there goes on."""
+        import ray
+
+        ray.shutdown()
+        self._environment.restore()
+
+
+class Foreign:
+    """A connection that the application opened: left as it is."""
+
+    context: Any = None
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Leave it as it is."""
+        return contextlib.nullcontext()
+
+    def pulse(self) -> ray_pulse.Pulse:
+        """Return what looks after it."""
+        return ray_pulse.Pulse(address_in_use(), ray_pulse.PATIENCE, _node_check())
+
+    def close(self) -> None:
+        """Leave it to its owner."""
+
+
+Held = ray_instance.TemporaryInstance | Joined | Foreign
+
+
+class Keeper(threading.Thread):
+    """Opens, holds and closes a connection, all on one thread.
+
+    The kernel ends Ray's processes together with the thread that started them, and ``ray.init`` on
+    the main thread would replace the handler of SIGTERM.
+    """
+
+    def __init__(self, opener: Callable[[], Held]) -> None:
+        super().__init__(name="flowdeck-ray", daemon=True)
+        #: Called once, with why, if what was opened is gone.
+        self.on_loss: Callable[[str], None] | None = None
+        self._opener = opener
+        self._opened: Future[Held] = Future()
+        self._leave = threading.Event()
+        self._problem: BaseException | None = None
+
+    def run(self) -> None:
+        with ray_quiet.unhandled_errors_ignored(), ray_quiet.no_automatic_start():
+            try:
+                with ray_instance.sigterm_kept():
+                    held = self._opener()
+            except BaseException as error:
+                self._opened.set_exception(error)
+                return
+            try:
+                with held.quiet():
+                    self._opened.set_result(held)
+                    try:
+                        self._hold(held)
+                    finally:
+                        held.close()
+            except BaseException as error:
+                self._problem = error
+
+    def _hold(self, held: Held) -> None:
+        """Wait until somebody wants to leave, or there is nothing left to hold."""
+        pulse = held.pulse()
+        while not self._leave.wait(ray_pulse.INTERVAL):
+            problem = pulse.look()
+            if problem is not None:
+                if self.on_loss is not None:
+                    self.on_loss(problem)
+                return
+
+    def open(self, timeout: float | None) -> Held:
+        """Start, and return what was opened."""
+        self.start()
+        try:
+            return self._opened.result(timeout)
+        except BaseException:
+            self._leave.set()  # also undoes an opening that is still under way
+            if timeout is None:
+                self.join()
+            raise
+
+    def close(self) -> None:
+        """Close what was opened, and wait for it."""
+        self._leave.set()
+        self.join()
+        if self._problem is not None:
+            raise self._problem
+
+
+def address_in_use() -> str:
+    """Return the address of the Ray that this process is connected to."""
+    import ray
+
+    client = ray.util.client.ray
+    if client.is_connected():
+        return ray_probe.CLIENT + str(client.get_context().client_worker._conn_str)
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def _node_check() -> Callable[[], bool] | None:
+    """Return what says whether a node is alive; through a client server that may block."""
+    import ray
+
+    if ray.util.client.ray.is_connected():
+        return None
+    return lambda: any(node.get("Alive") for node in ray.nodes())
