@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import pytest
@@ -9,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowdeck import State, flow, quote, task
+from flowdeck.exceptions import UnfinishedRun
 from flowdeck.final_state import aggregate
-from flowdeck.states import Cancelled, Completed, Crashed, Failed, NotReady, Paused, Running
+from flowdeck.states import (
+    Cancelled,
+    Completed,
+    Crashed,
+    Failed,
+    NotReady,
+    Paused,
+    Running,
+    exception_of,
+)
 from flowdeck.testing import run_in_memory
 
 
@@ -66,6 +78,27 @@ def test_none_with_a_failed_task_fails_with_its_exception() -> None:
     assert (state.name, state.message) == ("Failed", "1/2 states failed.")
     with pytest.raises(ValueError, match="boom"):
         state.result()
+
+
+def test_what_has_not_ended_is_unfinished_in_whatever_form_it_is_returned() -> None:
+    def submits_only() -> None:
+        upstream = bad.submit()
+        ok.submit(upstream)
+
+    assert final(submits_only).message == "1/2 states failed."
+    for value in (NotReady(), [Completed(), NotReady()], NotReady(message="why")):
+        state = final(functools.partial(copy.copy, value))
+        assert "states are not final." in (state.message or "")
+        with pytest.raises(UnfinishedRun, match=f"^{state.message}$"):
+            state.result()
+        assert isinstance(exception_of(Failed(data=[state])), UnfinishedRun)
+    with pytest.raises(UnfinishedRun, match=r"^1/1 states are not final\.$"):
+        flow(lambda: NotReady())()
+
+
+def test_a_failed_state_that_holds_only_completed_ones_has_no_exception() -> None:
+    with pytest.raises(ValueError, match="none were failed"):
+        exception_of(Failed(data=[Completed()]))
 
 
 def test_a_manually_built_state_is_taken_as_it_is() -> None:
