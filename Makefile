@@ -52,8 +52,9 @@ check: $(TEST_READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q --no-header tests/test_repository.py -k "import"
 
+# One worker a core; the tests of a file stay together, since they share clusters and snapshots.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix $(SOURCES)
