@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Annotation(Generic[T]):
         return hash((type(self), id(self.value)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.value!r})"
+        # Bounded: what is quoted is large more often than not.
+        return f"{type(self).__name__}({reprlib.repr(self.value)})"
 
 
 class unmapped(Annotation[T]):  # noqa: N801 - the reference's name

@@ -96,8 +96,12 @@ class _Call:
             else:
                 self._settle(value, None)
         except BaseException as error:
-            # Only an interruption can land here, between the call and the bookkeeping.
-            self._settle(None, error)
+            # Only an interruption can land here, between the call and the bookkeeping; and another
+            # one, when the time of a call around this one is up at the same moment.
+            try:
+                self._settle(None, error)
+            except BaseException:
+                self._settle(None, error)
         finally:
             del _running[me]
             self.finished.set()

@@ -14,7 +14,7 @@ from flowdeck.exceptions import (
 )
 from flowdeck.futures import TaskFuture
 from flowdeck.states import State
-from flowdeck.upstreams import blocked_message
+from flowdeck.upstreams import blocked_message, of_wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,11 +153,11 @@ def map_sync(
     parameters = call.parameters
     waiting.wait(_awaited(parameters))
     edges = _edges(parameters)
-    wait_for = None if wait_for is None else list(wait_for)
+    waited = None if wait_for is None else of_wait_for(wait_for)
     futures: list[TaskFuture[Any]] = []
     for i, child in enumerate(call.children(_with_values(parameters))):
         task_run, upstreams = run.submissions.create(
-            task, child, wait_for, direct=False, map_index=i, edges=edges
+            task, child, waited, direct=False, map_index=i, edges=edges
         )
         run.submissions.dispatch(task_run, upstreams)
         futures.append(TaskFuture(task_run))
@@ -182,11 +182,11 @@ async def map_async(
     parameters = call.parameters
     await waiting.wait_async(_awaited(parameters))
     edges = _edges(parameters)
-    wait_for = None if wait_for is None else list(wait_for)
+    waited = None if wait_for is None else of_wait_for(wait_for)
     futures: list[TaskFuture[Any]] = []
     for i, child in enumerate(call.children(_with_values(parameters))):
         task_run, upstreams = run.submissions.create(
-            task, child, wait_for, direct=False, map_index=i, edges=edges
+            task, child, waited, direct=False, map_index=i, edges=edges
         )
         await run.submissions.dispatch_async(task_run, upstreams)
         futures.append(TaskFuture(task_run, asynchronous=True))

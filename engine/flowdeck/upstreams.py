@@ -32,6 +32,10 @@ class OnlyAwaited(tuple[Any, bool]):
     __slots__ = ()
 
 
+class Waited(list[Upstream]):
+    """What was found in a ``wait_for``: looked through once for all children of a ``.map``."""
+
+
 def of_call(
     flow_run: FlowRun,
     parameters: dict[str, Any],
@@ -72,12 +76,14 @@ def of_call(
     return (tuple(edges) or None), upstreams
 
 
-def of_wait_for(wait_for: Iterable[Any]) -> list[Upstream]:
-    """Find the futures and states to wait for.
+def of_wait_for(wait_for: Iterable[Any]) -> Waited:
+    """Find the futures and states to wait for, unless that is done already.
 
     Raises:
         TypeError: it is a future instead of a list of them.
     """
+    if type(wait_for) is Waited:
+        return wait_for
     if inputs.is_future(wait_for) or isinstance(wait_for, (State, str)):
         raise TypeError(
             f"wait_for takes a list of futures, got {type(wait_for).__name__}: write "
@@ -85,7 +91,7 @@ def of_wait_for(wait_for: Iterable[Any]) -> list[Upstream]:
         )
     if isinstance(wait_for, Annotation):
         raise TypeError("Put the annotation around each future: wait_for=[allow_failure(future)].")
-    return [OnlyAwaited(pair) for pair in inputs.find(list(wait_for))]
+    return Waited(OnlyAwaited(pair) for pair in inputs.find(list(wait_for)))
 
 
 def _add_edges(uid: str, name: str, found: Iterable[Upstream], edges: dict[Edge, None]) -> None:
