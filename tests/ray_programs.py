@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,13 @@ class RayHead:
         """Return its processes whose command line has ``part`` in it."""
         return [pid for pid, line in command_lines() if str(self.folder) in line and part in line]
 
+    def kill(self) -> None:
+        """Have all its processes gone at once."""
+        self._process.kill()
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """End all its processes and remove its folder."""
         if self._process.poll() is None:
@@ -98,10 +105,9 @@ class RayHead:
             try:
                 self._process.wait(20.0)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(10.0)
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
+                pass  # then not kindly
+        self.kill()
+        self._process.wait(10.0)
         deadline = time.monotonic() + 20.0
         while self.folder.exists() and time.monotonic() < deadline:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -61,9 +61,11 @@ class Record:
         """
         uid, no = self._find(run)
         names = ["Pending"]  # recorded by the event that creates the run
-        for event in self.of_kind(events.STATE):
-            if (event["uid"], event["no"]) == (uid, no):
-                names.append(state_name(event["code"], event["name"]))
+        names += [
+            state_name(event["code"], event["name"])
+            for event in self.of_kind(events.STATE)
+            if (event["uid"], event["no"]) == (uid, no)
+        ]
         return names
 
     def _find(self, run: str) -> tuple[str, int]:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from app_harness import SIZES, check_snapshot, screen_text, settle
 from app_data import NOW
+from app_harness import SIZES, check_snapshot, screen_text, settle
 from rich.cells import cell_len
 from run_screen_store import FAILED_RUN, add_hostile, fill
 

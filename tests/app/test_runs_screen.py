@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from app_harness import SIZES, check_snapshot, screen_text, settle
 from app_data import NOW
+from app_harness import SIZES, check_snapshot, screen_text, settle
 from rich.cells import cell_len
 from run_screen_store import EARLIER, FAILED_RUN, HOSTILE_RUN, add_hostile, fill
 
@@ -180,7 +180,7 @@ async def test_two_marked_runs_are_compared(app_for: Callable[..., Any], store: 
         assert "failed" in text
         check_snapshot("runs_screen", "compare-100x30", text)
         await pilot.press("d")
-        await settle(pilot, lambda: "differences only" in screen_text(app))
+        await settle(pilot, lambda: "differences only, d all" in screen_text(app))
 
 
 async def test_deleting_asks_hides_and_can_be_undone(
