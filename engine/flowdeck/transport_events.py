@@ -44,7 +44,7 @@ _AHEAD: Final = 3000
 _PAUSE: Final = 0.005
 #: Seconds without events after which a courier's thread ends.
 _IDLE: Final = 2.0
-_random: Final = random.SystemRandom()
+_random: Final = random.Random()
 
 
 class Item(NamedTuple):

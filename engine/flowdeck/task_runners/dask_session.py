@@ -264,10 +264,10 @@ class Session:
         self.book.close()
 
     def _forget(self) -> None:
-        """Leave nothing of this flow run behind on a cluster that goes on."""
-        futures = [e.handle for e in self.book.entries.copy().values() if e.handle is not None]
-        with contextlib.suppress(Exception):
-            self._client.cancel(futures)
+        """Leave nothing of this flow run behind on a cluster that goes on.
+
+        Its tasks and their values go with the client that wanted them.
+        """
         with contextlib.suppress(Exception):
             self._client.run(dask_worker.forget, self._uid, wait=False)
         with contextlib.suppress(Exception):
