@@ -93,8 +93,11 @@ def _frame(frame: dict[str, Any], with_locals: bool) -> Iterator[str]:
 
 
 def _place(place: dict[str, Any], func: str | None) -> Iterator[str]:
-    where = f", in {func}" if func else ""
-    yield f'  File "{place.get("file")}", line {place.get("lineno")}{where}'
+    file, lineno = place.get("file"), place.get("lineno")
+    if file is not None or lineno is not None:  # a syntax error may have neither
+        where = "" if lineno is None else f", line {lineno}"
+        where += f", in {func}" if func else ""
+        yield f'  File "{"<string>" if file is None else file}"{where}'
     line = _current_line(place)
     if line is None or not line.strip():
         return

@@ -85,7 +85,7 @@ def without_secrets(text: str, hides: Callable[[str], bool] = is_secret) -> str:
     if hides is is_secret and is_clean(text):
         return text
     text = _url_password.sub(rf"\1{HIDDEN}@", text)
-    pieces = []
+    pieces: list[str] = []
     at = 0
     for key in _key.finditer(text):
         # In a value that is hidden already, or of another name.

@@ -193,6 +193,12 @@ def test_notes_are_kept() -> None:
     assert captured.text == "ValueError: x\nfirst\nline\nraw \\udcff"
 
 
+def test_a_syntax_error_without_a_place_has_none_in_its_text() -> None:
+    assert capture(SyntaxError("unknown encoding")).text == "SyntaxError: unknown encoding"
+    error = SyntaxError("bad", ("x.cfg", None, None, None))
+    assert capture(error).text.startswith('  File "x.cfg"\nSyntaxError: bad')
+
+
 def test_a_syntax_error_keeps_its_place() -> None:
     error = caught(compile, "x = = 1", "script.py", "exec")
     captured = capture(error)
@@ -262,9 +268,7 @@ def load(path: Path, source: str) -> BaseException:
 
 def test_rendering_survives_a_record_with_missing_fields() -> None:
     assert render({}) == "?"
-    assert render({"type": "E", "frames": [{}]}) == (
-        'Traceback (most recent call last):\n  File "None", line None\nE'
-    )
+    assert render({"type": "E", "frames": [{}]}) == "Traceback (most recent call last):\nE"
 
 
 def test_a_recursion_is_shown_in_short() -> None:

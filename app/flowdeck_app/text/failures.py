@@ -56,11 +56,11 @@ def _exception(
     if frames:
         yield look.paint("Traceback (most recent call last):", "dim")
         yield from _frames(frames, look, every_frame)
-    if exception.get("syntax"):
-        yield from _place(exception["syntax"], look)
-        yield from (
-            f"      {line}" for line in lines(str(exception["syntax"].get("text") or ""), 500)
-        )
+    syntax = exception.get("syntax")
+    if syntax:
+        yield from _place(syntax, look)
+        if syntax.get("text"):
+            yield from (f"      {line}" for line in lines(str(syntax["text"]), 500))
     first, *more = _message(exception)
     yield look.paint(first, "red")
     yield from more
@@ -109,10 +109,15 @@ def _frame(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
 
 
 def _place(frame: Mapping[str, Any], look: Look) -> Iterator[str]:
-    file = one_line(str(frame.get("file") or "?"), 500)
+    """Say where, as far as it is known: a syntax error may have no file, or no line."""
+    known, lineno = frame.get("file"), frame.get("lineno")
+    if known is None and lineno is None:
+        return
+    file = one_line(str(known or "<string>"), 500)
     function = one_line(str(frame.get("func") or ""), 200)
-    where = f", in {look.paint(function, 'bold')}" if function else ""
-    yield f'  File "{look.paint(file, "cyan")}", line {frame.get("lineno")}{where}'
+    where = "" if lineno is None else f", line {lineno}"
+    where += f", in {look.paint(function, 'bold')}" if function else ""
+    yield f'  File "{look.paint(file, "cyan")}"{where}'
 
 
 def _source(frame: Mapping[str, Any], look: Look) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from flowdeck_app.glyphs import Kind
 from flowdeck_app.text import states, times
 from flowdeck_app.text.safe import lines, one_line
 from flowdeck_app.text.tables import Cell, Column, facts, table
@@ -62,12 +63,23 @@ def run_table(
                 states.state_cell(run.code, run.named, look),
                 times.clock(run.started_us or run.created_us, look.now_us, look.dash),
                 times.duration(seconds(run, look), look.dash),
-                f"{states.ended(run.counts)}/{run.n_tasks}" if run.n_tasks else look.dash,
+                _task_cell(run, look),
                 run.runner or look.dash,
                 where,
             ]
         )
     return table(_COLUMNS, rows, look)
+
+
+def _task_cell(run: FlowRunRecord, look: Look) -> Cell:
+    """Return how many tasks have ended, and how many went wrong: a Completed run may have some."""
+    if not run.n_tasks:
+        return Cell(look.dash)
+    text = f"{states.ended(run.counts)}/{run.n_tasks}"
+    wrong = states.wrong(run.counts)
+    if not wrong:
+        return Cell(text)
+    return Cell(f"{look.symbols.of(Kind.FAILED)} {wrong}  {text}", states.STYLES[Kind.FAILED])
 
 
 def title(run: FlowRunRecord, look: Look) -> str:

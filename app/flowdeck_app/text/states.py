@@ -76,10 +76,14 @@ def ended(numbers: Sequence[int]) -> int:
     return sum(numbers[BUCKETS.index(bucket)] for bucket in ENDED)
 
 
+def wrong(numbers: Sequence[int]) -> int:
+    """Return how many of the task runs failed or crashed."""
+    return numbers[BUCKETS.index("failed")] + numbers[BUCKETS.index("crashed")]
+
+
 def bar(numbers: Sequence[int], cells: int, look: Look) -> str:
     """Return a progress bar over the task runs known so far; red once one went wrong."""
     total = sum(numbers)
     filled = cells * ended(numbers) // total if total else 0
-    wrong = numbers[BUCKETS.index("failed")] + numbers[BUCKETS.index("crashed")]
-    done = look.paint(look.symbols.done * filled, "red" if wrong else "green")
+    done = look.paint(look.symbols.done * filled, "red" if wrong(numbers) else "green")
     return done + look.paint(look.symbols.rest * (cells - filled), "grey")

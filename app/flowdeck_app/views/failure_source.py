@@ -59,8 +59,9 @@ def exception_rows(exception: Captured, look: Look) -> list[PanelRow]:
         rows += _text_rows(f"note-{place}", str(text), "Note", look)
     syntax = exception.get("syntax")
     if isinstance(syntax, dict):
-        where = f"{syntax.get('file')}:{syntax.get('lineno')}"
-        rows.append(heading(clean(where, 400), "syntax"))
+        where = [str(syntax[key]) for key in ("file", "lineno") if syntax.get(key) is not None]
+        if where:
+            rows.append(heading(clean(":".join(where), 400), "syntax"))
         rows += _text_rows("syntax", str(syntax.get("text") or ""), "Source", look)
     if exception.get("truncated"):
         text = clean(str(exception["truncated"]), 300)

@@ -58,6 +58,17 @@ def test_runs_are_listed_newest_first(cli: Any, record: Record, failed: str) -> 
     assert second.endswith("fetch-1: ValueError: bad page 3")
 
 
+def test_failed_tasks_show_in_a_list_of_runs_whatever_became_of_the_run(
+    cli: Any, record: Record
+) -> None:
+    uid = record.run("lenient")
+    record.task(uid, 1, "fetch-0", code=st.FAILED, message="no")
+    record.task(uid, 2, "fetch-1")
+    line = cli("runs").stdout.splitlines()[1]
+    assert "✓ Completed" in line
+    assert "✗ 1  2/2" in line
+
+
 def test_runs_as_json_have_exactly_the_fields_of_the_contract(cli: Any, failed: str) -> None:
     [run] = objects(cli("runs", "--json"))
     assert run.keys() == FLOW_RUN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC
+from typing import Any
 
 import pytest
 from cli_builder import T0, exception_dict
@@ -215,6 +216,22 @@ def test_a_syntax_error_shows_its_place() -> None:
     place = {"file": "/flows/x.py", "lineno": 3, "text": "def f(:", "col": 6, "end_col": 7}
     shown = failures.traceback(exception_dict(frames=[], syntax=place, type="SyntaxError"), PLAIN)
     assert shown[:2] == ['  File "/flows/x.py", line 3', "      def f(:"]
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ({"file": None, "lineno": None, "text": None}, []),
+        ({"file": None, "lineno": None, "text": "def f(:"}, ["      def f(:"]),
+        ({"file": None, "lineno": 2, "text": None}, ['  File "<string>", line 2']),
+        ({"file": "x.toml", "lineno": None, "text": None}, ['  File "x.toml"']),
+    ],
+)
+def test_a_syntax_error_shows_as_much_of_its_place_as_is_known(
+    place: dict[str, Any], shown: list[str]
+) -> None:
+    exception = exception_dict(frames=[], syntax=place, type="SyntaxError", message="bad")
+    assert failures.traceback(exception, PLAIN) == [*shown, "SyntaxError: bad"]
 
 
 def test_log_lines_name_the_run_for_run_loggers_only() -> None:
