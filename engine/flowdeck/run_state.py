@@ -244,7 +244,10 @@ class State(Generic[R]):
             return NotImplemented
         if (self.type, self.name, self.message) != (other.type, other.name, other.message):
             return False
-        return self.data is other.data or bool(self.data == other.data)
+        try:
+            return self.data is other.data or bool(self.data == other.data)
+        except Exception:  # arrays have no truth value
+            return False
 
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.message))

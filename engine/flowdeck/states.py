@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def Scheduled(
     state_details: StateDetails | None = None,
 ) -> State[Any]:
     """To run at ``scheduled_time`` (aware; now if not given)."""
-    details = state_details or StateDetails()
+    details = dataclasses.replace(state_details) if state_details else StateDetails()
     details.scheduled_time = scheduled_time or datetime.datetime.now(datetime.UTC)
     return _make(StateType.SCHEDULED, None, message, data, name, details)
 
@@ -180,7 +181,7 @@ def Paused(
     state_details: StateDetails | None = None,
 ) -> State[Any]:
     """Waits for somebody; ``timeout_seconds`` from now it is no longer worth waiting."""
-    details = state_details or StateDetails()
+    details = dataclasses.replace(state_details) if state_details else StateDetails()
     if timeout_seconds is not None:
         now = datetime.datetime.now(datetime.UTC)
         details.pause_timeout = now + datetime.timedelta(seconds=timeout_seconds)
