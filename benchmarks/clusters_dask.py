@@ -44,9 +44,9 @@ def _cluster(**settings: Any) -> Any:
 def _raw(client: Client) -> dict[str, Any]:
     def wide(function: Any) -> Any:
         def run(n: int) -> None:
-            client.gather([
-                client.submit(function, i, pure=False, fifo_timeout="0ms") for i in range(n)
-            ])
+            client.gather(
+                [client.submit(function, i, pure=False, fifo_timeout="0ms") for i in range(n)]
+            )
 
         return run
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import inputs
-from flowdeck.runs import FlowRunInfo, TaskRun
 from flowdeck.settings import get_settings
 from flowdeck.states import State
 from flowdeck.statics import type_name
@@ -18,6 +18,7 @@ from flowdeck_store.states import StateType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowdeck.runs import FlowRunInfo, TaskRun
     from flowdeck.tasks import Task
 
 #: Bytes of all parameters of a flow run that its tasks can see on workers.
@@ -178,21 +179,8 @@ class Packer:
         if self._info is None or self._info[0] != info.run_count:
             settings = get_settings()
             chosen = {name: getattr(settings, name) for name in _SETTINGS}
-            sent = FlowRunInfo(
-                info.uid,
-                info.name,
-                info.flow_name,
-                info.flow_version,
-                info.tags,
-                self._sendable(info.parameters),
-                info.run_count,
-                info.parent_uid,
-                info.created_us,
-                info.started_us,
-                info.log_prints,
-                False,
-                info.result_serializer,
-            )
+            parameters = self._sendable(info.parameters)
+            sent = dataclasses.replace(info, parameters=parameters, persist_result=False)
             self._info = info.run_count, self._pickling.dumps((sent, {**chosen, "console": False}))
         return self._info[1]
 

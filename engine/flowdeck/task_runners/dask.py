@@ -93,7 +93,12 @@ class DaskTaskRunner(BaseTaskRunner):
             raise ConfigurationError(missing_extra("dask", "dask"))
         from flowdeck.task_runners.dask_session import Session
 
-        self._session = Session(flow_run, self._connect(flow_run))
+        link = self._connect(flow_run)
+        try:
+            self._session = Session(flow_run, link)
+        except BaseException:
+            link.close()
+            raise
 
     def _connect(self, flow_run: FlowRun) -> Any:
         from flowdeck.task_runners import dask_cluster

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from flowdeck.flow_run import FlowRun
 
 _LOGGER: Final = "distributed"
+#: Counts more dead workers than there were: what is told to Dask of tasks that have begun.
+_MISCOUNTED: Final = "Task %s marked as failed because"
 
 
 class _Quiet:
@@ -58,6 +60,8 @@ class _IntoRecord(logging.Handler):
         self._flow_run = flow_run
 
     def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith(_MISCOUNTED):
+            return
         try:
             us = int(record.created * 1_000_000)
             uid = self._flow_run.info.uid

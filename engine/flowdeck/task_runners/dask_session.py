@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     from flowdeck.transport_payload import Payload
     from flowdeck.transport_values import Reply
 
-#: Bytes of a payload's part that becomes data of its own and not part of Dask's graph.
-_LARGE: Final = 1024 * 1024
+#: Bytes of one task run's part that become data of its own: Dask warns of graphs beyond 10 MB.
+_LARGE: Final = 8 * 1024 * 1024
+#: Bytes of a task's code from which on it is sent to the workers once and not with every run.
+_LARGE_CODE: Final = 256 * 1024
+#: Seconds for a request to all workers; one that executes something without letting go of the
+#: interpreter does not answer.
+_ASKING: Final = 5.0
 #: Times a future is looked at before an error that should have been explained is taken as it is.
 _PATIENCE: Final = 4
 _GONE: Final = "The connection to the Dask scheduler was lost: the cluster is gone, or unreachable."
@@ -113,14 +118,12 @@ class Session:
 
     def _submit(self, run: TaskRun, payload: Payload) -> Any:
         """In the context of the call, where `dask.annotate` is in force."""
-        head: Any = payload.head
-        if len(head) > _LARGE:
-            head = self._client.scatter([head], hash=False)[0]
+        head = payload.head
         return self._client.submit(
             dask_worker.run_task,
             self._uid,
             self._code(payload.code),
-            head,
+            head if len(head) <= _LARGE else self._scattered(head),
             *payload.inputs,
             key=f"{run.name}-{uuid.uuid4().hex}-{run.info.run_count}",
             pure=False,
@@ -130,13 +133,19 @@ class Session:
 
     def _code(self, code: bytes) -> Any:
         """Return what stands for a task's code: large code goes to the workers once."""
-        if len(code) <= _LARGE:
+        if len(code) <= _LARGE_CODE:
             return code
         known = self._codes.get(id(code))
         if known is None:  # the bytes are kept: their id must not be given to others
-            future = self._client.scatter([code], hash=False, broadcast=True)[0]
-            known = self._codes[id(code)] = code, future
+            known = self._codes[id(code)] = code, self._scattered(code, broadcast=True)
         return known[1]
+
+    def _scattered(self, data: bytes, *, broadcast: bool = False) -> Any:
+        """Put data on workers, and return what stands for it; the data, if there are none yet."""
+        try:
+            return self._client.scatter([data], hash=False, broadcast=broadcast, timeout=_ASKING)[0]
+        except TimeoutError:  # a cluster that scales has none before there is work
+            return data
 
     def _fetch(self, future: Any) -> Reply:
         if not self._link.is_open:
@@ -228,14 +237,17 @@ class Session:
                 asked.setdefault(run.cancel_requested, []).append(entry)
         for why, entries in asked.items():
             numbers = [entry.run.no for entry in entries]
-            with contextlib.suppress(Exception):  # a cluster that is gone executes nothing
-                self._client.run(dask_worker.stop, self._uid, numbers, int(why), wait=False)
+            self.book.help(self._ask_workers, dask_worker.stop, self._uid, numbers, int(why))
             queued = [entry for entry in entries if not entry.started and entry.handle is not None]
             with contextlib.suppress(Exception):
                 self._client.cancel([entry.handle for entry in queued])
             for entry in queued:
                 self.book.drop(entry)
                 end_stopped(entry.run, "before it started")
+
+    def _ask_workers(self, function: Any, *args: Any) -> None:
+        with contextlib.suppress(Exception):  # a cluster that is gone does nothing to be stopped
+            self._client.run(function, *args, wait=False, callback_timeout=_ASKING)
 
     def _abandoned(self, entry: Entry) -> None:
         """The run was ended from outside while its function went on in a worker."""
@@ -268,8 +280,7 @@ class Session:
 
         Its tasks and their values go with the client that wanted them.
         """
-        with contextlib.suppress(Exception):
-            self._client.run(dask_worker.forget, self._uid, wait=False)
+        self._ask_workers(dask_worker.forget, self._uid)
         with contextlib.suppress(Exception):
             self._client.run_on_scheduler(dask_worker.forget_topic, self._topic)
 
