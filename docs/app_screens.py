@@ -2,7 +2,7 @@
 
     python docs/app_screens.py [FOLDER]
 
-Nothing is made up: the runs are those of the examples, recorded while this command runs.
+Nothing is made up: what is shown was recorded while this command ran.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from flowdeck_store.reader import Reader
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
@@ -26,24 +30,119 @@ FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}|<!--.*?-->", re.DOTALL)
 
 Step = Callable[[Any, Any], Awaitable[None]]
 
+#: A flow that takes its time, so that a picture shows it at work; one page never comes.
+INVOICES = '''
+"""Fetch the invoices of a day, page by page."""
+
+import datetime
+import time
+from typing import Literal
+
+from flowdeck import flow, get_run_logger, task
+
+
+class BadGateway(Exception):
+    """The other side did not answer."""
+
+
+def get(url: str, token: str, page: int, pace: float) -> list[dict]:
+    time.sleep((0.5 + page % 5 * 0.6) * pace)
+    if page == 7:
+        raise BadGateway(f"502 for {url}")
+    return [{"page": page, "cents": 100 * n} for n in range(40 + page)]
+
+
+@task
+def prepare(day: datetime.date) -> str:
+    return f"invoices.example.com/{day}"
+
+
+@task(retries=2, retry_delay_seconds=1, task_run_name="fetch page {page}")
+def fetch(page: int, base: str, pace: float) -> list[dict]:
+    """Return the invoices of one page."""
+    url = f"{base}?page={page}"
+    token = "a secret"
+    rows = get(url, token, page, pace)
+    get_run_logger().info("%d invoices from page %d", len(rows), page)
+    return rows
+
+
+@task(task_run_name="clean page {page}")
+def clean(page: int, rows: list[dict], pace: float) -> int:
+    """Drop what is worth nothing."""
+    logger = get_run_logger()
+    good = [row for row in rows if row["cents"]]
+    logger.info("read %d invoices", len(rows))
+    time.sleep((0.6 + page % 4) * pace)
+    logger.warning("%d invoice is worth nothing, dropped", len(rows) - len(good))
+    time.sleep((1 + page % 3) * pace)
+    return sum(row["cents"] for row in good)
+
+
+@task
+def publish(day: datetime.date, cents: list[int], pace: float) -> int:
+    time.sleep(pace)
+    return sum(cents)
+
+
+@flow
+def invoices(
+    day: datetime.date,
+    pages: int = 12,
+    mode: Literal["full", "new"] = "full",
+    pace: float = 0.1,
+    strict: bool = False,
+    regions: list[str] = ["eu", "us"],
+) -> int:
+    """Fetch and add up the invoices of a day.
+
+    Args:
+        day: the day of the invoices
+        pages: how many pages there are
+        pace: how long everything takes
+        strict: fail when a page is missing
+    """
+    numbers = list(range(pages))
+    base = prepare.submit(day)
+    fetched = fetch.map(numbers, base, pace=pace)
+    cleaned = clean.map(numbers, fetched, pace=pace)
+    states = [future.wait() for future in cleaned]
+    good = [state.result() for state in states if state.is_completed()]
+    if strict and len(good) < pages:
+        raise RuntimeError(f"{pages - len(good)} of {pages} pages are missing")
+    return publish.submit(day, good, pace).result()
+'''
+
 
 def run(home: Path, target: str, *options: str) -> None:
     """Run a flow with the command line; a flow that fails on purpose is fine."""
-    command = [sys.executable, "-m", "flowdeck_app", "run", target, "--quiet", *options]
+    command = [sys.executable, "-P", "-m", "flowdeck_app", "run", target, *options]
     env = {**os.environ, "FLOWDECK_HOME": str(home)}
-    subprocess.run(command, cwd=EXAMPLES, env=env, check=False, capture_output=True)
+    subprocess.run(command, env=env, check=False, capture_output=True)
 
 
 def fill(home: Path) -> None:
-    """Record some runs."""
-    for limit in (40, 60, 50, 80, 70):
-        run(home, "stdlib_census.py:census", "-p", f"limit={limit}")
-        run(home, "retries.py")
-    run(home, "async_flow.py")
-    run(home, "caching.py")
-    run(home, "subflows.py:inventory")
-    run(home, "stdlib_census.py:census", "-p", "limit=-1")
-    run(home, "stdlib_census.py:census", "-p", "limit=1200")
+    """Record some runs in the working folder, the last of which goes on."""
+    Path("invoices.py").write_text(INVOICES)
+    for example in ("retries", "caching", "async_flow", "stdlib_census"):
+        shutil.copy(EXAMPLES / f"{example}.py", ".")
+    run(home, "stdlib_census.py:census", "-p", "package=json", "--quiet")
+    run(home, "retries.py", "--quiet")
+    run(home, "async_flow.py", "--quiet")
+    run(home, "caching.py", "--quiet")
+    for pages in (18, 22, 19, 21, 20):
+        start(home, pages)
+    start(home, 20, "-p", "strict=true")
+    start(home, 5)
+    with Reader.open(home) as reader:
+        while reader.runs("state:running,pending,scheduled", limit=1):
+            time.sleep(0.2)
+
+
+def start(home: Path, pages: int, *options: str) -> None:
+    """Start a run that takes most of a minute."""
+    run(home, "invoices.py", "-p", "day=2026-11-22", "-p", f"pages={pages}", "-p", "pace=1.6",
+        "--tag", "prod", "--runner-opt", "max_workers=5", "--detach", *options)  # fmt: skip
 
 
 async def keys(pilot: Any, *pressed: str) -> None:
@@ -55,9 +154,9 @@ async def keys(pilot: Any, *pressed: str) -> None:
 
 async def calm(pilot: Any) -> None:
     """Wait until nothing is being read any more."""
-    for _ in range(4):
+    for _ in range(3):
         await pilot.app.workers.wait_for_complete()
-        await pilot.pause(0.15)
+        await pilot.pause(0.1)
 
 
 async def home_screen(app: Any, pilot: Any) -> None:
@@ -65,17 +164,24 @@ async def home_screen(app: Any, pilot: Any) -> None:
 
 
 async def launch_dialog(app: Any, pilot: Any) -> None:
-    app.open_launch("stdlib_census.py:census")
+    app.open_launch("invoices.py:invoices")
+    await calm(pilot)
+    await pilot.press(*"2026-11-22")
     await calm(pilot)
 
 
 async def run_screen(app: Any, pilot: Any) -> None:
-    app.open_run(await newest(app, "flow:census tasks:>100"))
+    """The live run when one task has failed and others go on; the cursor is on one of these."""
+    run_id = await newest(app, "flow:invoices")
+    while not await app.access.ask(lambda reader: reader.tasks(run_id, "state:failed", limit=1)):
+        await asyncio.sleep(0.1)
+    app.open_run(run_id)
     await calm(pilot)
+    await keys(pilot, "j", "j")
 
 
 async def timeline(app: Any, pilot: Any) -> None:
-    await run_screen(app, pilot)
+    await finished(app, pilot)
     await keys(pilot, "right_square_bracket")
 
 
@@ -89,30 +195,40 @@ async def logs(app: Any, pilot: Any) -> None:
     await keys(pilot, "right_square_bracket")
 
 
+async def finished(app: Any, pilot: Any) -> None:
+    """The run that was live, when it is over."""
+    run_id = await newest(app, "flow:invoices")
+    while not (await app.access.ask(lambda reader: reader.run(run_id))).is_final:
+        await asyncio.sleep(0.2)
+    app.open_run(run_id)
+    await calm(pilot)
+
+
 async def task_screen(app: Any, pilot: Any) -> None:
-    run_id = await newest(app, "flow:census")
+    run_id = await newest(app, "flow:invoices state:failed")
     failed = await app.access.ask(lambda reader: reader.first_failures([run_id])[run_id])
     app.open_task(run_id, failed.no)
     await calm(pilot)
 
 
 async def runs_screen(app: Any, pilot: Any) -> None:
-    await keys(pilot, "2")
+    await keys(pilot, "2", "j")
 
 
 async def compare_screen(app: Any, pilot: Any) -> None:
-    await keys(pilot, "2", "space", "j", "space", "equals_sign")
+    await keys(pilot, "2", "j", "space", "j", "space", "equals_sign", "d")
 
 
 async def help_screen(app: Any, pilot: Any) -> None:
-    await run_screen(app, pilot)
+    await finished(app, pilot)
     await keys(pilot, "question_mark")
 
 
+#: In this order: the first three are drawn while a run goes on.
 PICTURES: dict[str, Step] = {
+    "run": run_screen,
     "home": home_screen,
     "launch": launch_dialog,
-    "run": run_screen,
     "timeline": timeline,
     "graph": graph,
     "logs": logs,
@@ -125,15 +241,15 @@ PICTURES: dict[str, Step] = {
 
 async def newest(app: Any, query: str) -> int:
     """Return the number of the newest run that a filter lets through."""
-    runs = await app.access.ask(lambda reader: reader.runs(query.split(" tasks:")[0], limit=20))
-    return int(max(runs, key=lambda r: r.n_tasks).id)
+    runs = await app.access.ask(lambda reader: reader.runs(query, limit=1))
+    return int(runs[0].id)
 
 
 async def draw(home: Path, name: str, folder: Path) -> None:
     """Draw one screen."""
     from flowdeck_app.app import FlowdeckApp
 
-    app = FlowdeckApp(home, folder=EXAMPLES, remember=False)
+    app = FlowdeckApp(home, folder=Path.cwd(), remember=False)
     async with app.run_test(size=SIZE) as pilot:
         await calm(pilot)
         await PICTURES[name](app, pilot)
@@ -146,15 +262,18 @@ async def draw(home: Path, name: str, folder: Path) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "images"
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else HERE / "images").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(EXAMPLES)
     with tempfile.TemporaryDirectory(prefix="flowdeck-screens-") as temporary:
-        home = Path(temporary) / "home"
+        home, flows = Path(temporary) / "home", Path(temporary) / "flows"
+        flows.mkdir()
+        os.chdir(flows)
         os.environ["FLOWDECK_HOME"] = str(home)
         fill(home)
+        start(home, 20)
         for name in PICTURES:
             asyncio.run(draw(home, name, folder))
+        os.chdir(HERE)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ from typing import Literal
 from flowdeck import flow
 
 
-@flow(name="[/odd] \\x1b[31m")
+@flow(name="[odd] \\x1b[31m")
 def odd(text: str = "[/b] x\\x1b[2J", pick: Literal["[red]a", "[/b]"] = "[red]a",
         more: dict[str, int] = {"[/c]": 1}):
     """[/foo] dict[str, int] [x] \\x1b[31m"""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
 from flowdeck_app.cli.common import complete_run, home, is_terminal, look, reading
 from flowdeck_app.cli.errors import Trouble
+
+#: Hosts that only this computer reaches.
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @click.command("ui")
@@ -16,9 +20,15 @@ from flowdeck_app.cli.errors import Trouble
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --serve.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8517, show_default=True,
               help="With --serve.")  # fmt: skip
+@click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII signs only.")
 @click.pass_context
 def command(
-    ctx: click.Context, ref: str | None = None, serve: bool = False, host: str = "", port: int = 0
+    ctx: click.Context,
+    ref: str | None = None,
+    serve: bool = False,
+    host: str = "",
+    port: int = 0,
+    plain: bool = False,
 ) -> None:
     """Open the terminal app, at a run if one is named.
 
@@ -39,7 +49,7 @@ def command(
     if ref is not None:
         with reading() as reader:
             open_run = reader.resolve_run(ref).id
-    ctx.exit(run_app(home(), ascii_only=look().ascii, open_run=open_run))
+    ctx.exit(run_app(home(), ascii_only=plain or look().ascii, open_run=open_run))
 
 
 def _serve(ref: str | None, host: str, port: int) -> None:
@@ -51,5 +61,11 @@ def _serve(ref: str | None, host: str, port: int) -> None:
         ) from None
     import shlex
 
+    if host not in _HERE:
+        click.echo(
+            f"warning: everyone who reaches {host} can start and cancel runs here and read the "
+            "record: there is no password. Without --host only this computer reaches it.",
+            err=True,
+        )
     words = [sys.executable, "-P", "-m", "flowdeck_app", "--home", str(home()), "ui"]
-    Server(shlex.join([*words, *([ref] if ref else [])]), host=host, port=port).serve()
+    Server(shlex.join([*words, *([ref] if ref else [])]), host=host, port=port, title="flowdeck").serve()

@@ -142,6 +142,7 @@ class LaunchScreen(FlowdeckModal):
         note = self.query_one("#note", Static)
         area = self.query_one("#form")
         await area.remove_children()
+        area.can_focus = not found.ok  # a traceback is scrolled, a form's fields are stepped through
         if not found.ok:
             note.display = False
             await area.mount(Static(_error_content(found), markup=False))
@@ -164,9 +165,10 @@ class LaunchScreen(FlowdeckModal):
             self._plain("name", "generated", form.name),
             self._plain("tags", "none", form.tags),
         )
-        await self._show_options()
+        # The keys go to the first field before anything says that the form is ready.
         first = self.query("FieldRow Input, FieldRow Select, FieldRow Checkbox")
         (first.first() if first else self.query_one("#runner")).focus()
+        await self._show_options()
 
     def _plain(self, name: str, hint: str, text: str) -> Horizontal:
         label = Static(Content(name), classes="label")

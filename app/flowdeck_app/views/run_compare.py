@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flowdeck_store.summaries import TaskGroup
 
 _LABEL: Final = 16
+#: How the message of a failed task run begins; that it failed is known here.
+_FAILED_SO: Final = "Task run encountered an exception"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _facts(left: Side, right: Side, look: Look) -> list[Line]:
             SIGNS[kind_of(one.code, one.named)].style,
             SIGNS[kind_of(two.code, two.named)].style,
         ),
-        Line("Time", time(one), time(two), False),
+        Line("Time", time(one), time(two), time(one) != time(two)),
         Line(
             "Started",
             moment(one.started_us or one.created_us, look.now_us, look.times, look.zone),
@@ -151,7 +153,8 @@ def _first(left: Side, right: Side) -> list[Line]:
     def text(side: Side) -> str:
         if side.failed is None:
             return "no failed task"
-        return f"{side.failed.name}: {side.failed.message or side.failed.state}"
+        said = (side.failed.message or side.failed.state).removeprefix(_FAILED_SO).lstrip(": ")
+        return f"{side.failed.name}: {said}"
 
     return [_line("Failed in", text(left), text(right))]
 

@@ -85,9 +85,10 @@ def _tasks(row: RunRow, look: Look) -> Cell:
 def _progress(row: RunRow, look: Look, cells: int) -> Content:
     counts = row.record.counts
     total, done = sum(counts), ended_tasks(counts)
-    label = f" {done}/{total}" if total else ""
-    room = cells - (10 if cells >= 20 else 7)
-    if room < 4 or len(label) > cells - room:
+    whole = row.record.is_final and done == total
+    label = f" {total if whole else f'{done}/{total}'}" if total else ""
+    room = cells - max(7, len(label))
+    if room < 4:
         return Content(cut(label.strip() or look.symbols.dash, cells))
     bar = progress_content(counts, room, look, final=row.record.is_final)
     return Content.assemble(bar, (label, "$fd-muted"))

@@ -1,0 +1,92 @@
+"""A real terminal with the app in it: keys go in, what is drawn comes out, through tmux's pty."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Terminal:
+    """One tmux server with one window, which runs ``flowdeck``; close it when done.
+
+    Args:
+        home: where the app keeps its record.
+        folder: working folder of the app.
+        size: columns and rows.
+    """
+
+    def __init__(self, home: Path, folder: Path, size: tuple[int, int] = (100, 30)) -> None:
+        self._socket = f"flowdeck-{uuid.uuid4().hex[:12]}"
+        command = shlex.join([sys.executable, "-P", "-m", "flowdeck_app"])
+        width, height = map(str, size)
+        self._tmux(
+            "-f", os.devnull, "new-session", "-d", "-s", "app", "-x", width, "-y", height,
+            "-c", str(folder), "-e", f"FLOWDECK_HOME={home}", command,
+        )  # fmt: skip
+
+    def _tmux(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["tmux", "-L", self._socket, *words],
+            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the app is still there: the window goes with it."""
+        return self._tmux("has-session", "-t", "app").returncode == 0
+
+    def screen(self) -> str:
+        """Return what is drawn now."""
+        return self._tmux("capture-pane", "-p", "-t", "app").stdout
+
+    def cursor(self) -> str:
+        """Return where the terminal's cursor is: the app puts it into the field with the focus."""
+        return self._tmux("display-message", "-p", "-t", "app", "#{cursor_x},#{cursor_y}").stdout
+
+    def press(self, *keys: str) -> None:
+        """Press keys, by tmux's names."""
+        self._tmux("send-keys", "-t", "app", *keys)
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        self._tmux("send-keys", "-t", "app", "-l", text)
+
+    def until(self, what: str | Callable[[str], object], seconds: float = 60.0) -> str:
+        """Wait until the screen shows a text (or fulfils a condition), and return the screen."""
+        deadline = time.monotonic() + seconds
+        while True:
+            shown = self.screen()
+            if what in shown if isinstance(what, str) else what(shown):
+                return shown
+            if time.monotonic() > deadline:
+                pytest.fail(f"after {seconds:g} s the terminal does not show {what!r} but\n{shown}")
+            time.sleep(0.03)  # the pause between two looks
+
+    def close(self) -> None:
+        """End the server, and the app if it is still there."""
+        self._tmux("kill-server")
+
+
+def figures(shown: str) -> tuple[int, int] | None:
+    """Return ended and all tasks of the run on the screen, as in ``148/212  70%``."""
+    found = re.search(r"\b(\d+)/(\d+)\s+\d+%", shown)
+    return (int(found[1]), int(found[2])) if found else None
