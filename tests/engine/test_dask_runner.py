@@ -112,6 +112,15 @@ def test_making_a_runner_contacts_nothing_and_copies_its_options() -> None:
     assert runner != DaskTaskRunner()
 
 
+def test_options_at_launch_replace_what_does_not_go_with_them() -> None:
+    made = DaskTaskRunner(cluster_kwargs={"n_workers": 2}, client_kwargs={"timeout": 3})
+    assert {k for k, v in made.options_beside(["address"]).items() if v} == {"client_kwargs"}
+    assert made.options_beside(["adapt_kwargs"])["cluster_kwargs"] == {"n_workers": 2}
+    existing = DaskTaskRunner(address="tcp://x:1")
+    assert "address" not in existing.options_beside(["cluster_kwargs"])
+    assert existing.options_beside(["client_kwargs"])["address"] == "tcp://x:1"
+
+
 def test_the_type_of_concurrency_follows_the_cluster() -> None:
     assert DaskTaskRunner().concurrency_type is TaskConcurrencyType.CONCURRENT
     parallel = DaskTaskRunner(cluster_kwargs={"processes": True})

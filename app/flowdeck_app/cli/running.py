@@ -110,7 +110,8 @@ def _with_runner(flow: Flow[..., Any], order: Order) -> Flow[..., Any]:
     if order.runner in {None, own.name}:
         if not order.options:
             return flow
-        return flow.with_options(task_runner=_runner(own.name, order.options, own.options))
+        kept = own.options_beside(order.options)
+        return flow.with_options(task_runner=_runner(own.name, order.options, kept))
     return flow.with_options(task_runner=_runner(str(order.runner), order.options))
 
 

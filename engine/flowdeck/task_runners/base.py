@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
@@ -71,6 +71,11 @@ class BaseTaskRunner:
         """The constructor's arguments by name."""
         names = inspect.signature(type(self).__init__).parameters
         return {name: getattr(self, name) for name in names if name != "self"}
+
+    def options_beside(self, given: Collection[str]) -> dict[str, Any]:
+        """Return the options that stay when others are given at launch, by name: those given
+        replace this runner's, and, in a subclass, what does not go with them."""
+        return {name: value for name, value in self.options.items() if name not in given}
 
     @property
     def announcement(self) -> str:

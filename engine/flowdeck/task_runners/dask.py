@@ -14,13 +14,15 @@ from flowdeck.exceptions import ConfigurationError
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
     from flowdeck.task_runners.dask_session import Session
 
 _DEFAULT_CLASS = "distributed.LocalCluster"
+_WHERE = frozenset({"address", "cluster"})
+_HOW = frozenset({"cluster_class", "cluster_kwargs", "adapt_kwargs"})
 
 
 class DaskTaskRunner(BaseTaskRunner):
@@ -83,6 +85,16 @@ class DaskTaskRunner(BaseTaskRunner):
         if (self.cluster_kwargs or {}).get("processes"):
             return TaskConcurrencyType.PARALLEL
         return TaskConcurrencyType.CONCURRENT
+
+    def options_beside(self, given: Collection[str]) -> dict[str, Any]:
+        """Return the options that stay: an address given at launch replaces everything about making
+        a cluster, and the other way round."""
+        replaced = set(given)
+        if replaced & {"address", "cluster"}:
+            replaced |= _WHERE | _HOW
+        elif replaced & _HOW:
+            replaced |= _WHERE
+        return super().options_beside(replaced)
 
     # -- life ---------------------------------------------------------------------------------------
 
