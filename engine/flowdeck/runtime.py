@@ -39,6 +39,8 @@ class _FlowRun:
             return info.parent_uid
         if name == "scheduled_start_time":
             return at(info.created_us)
+        if name == "parameters":
+            return dict(info.parameters)
         return getattr(info, name)
 
     def __dir__(self) -> list[str]:
