@@ -11,6 +11,7 @@ process, so a flow never pays for starting one twice.
 from __future__ import annotations
 
 import contextvars
+import functools
 import os
 import threading
 from concurrent.futures import Future
@@ -91,6 +92,16 @@ def spawn(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None
         task.add_done_callback(_background.discard)
 
     loop.call_soon_threadsafe(begin, context=empty)
+
+
+def call_later(seconds: float, function: Callable[..., object], *args: Any) -> None:
+    """Call a quick function of the engine's on the service loop after ``seconds``, from any thread
+    (the loop's too)."""
+    loop = event_loop()
+    empty = contextvars.Context()
+    loop.call_soon_threadsafe(
+        functools.partial(loop.call_later, seconds, function, *args, context=empty), context=empty
+    )
 
 
 # -- user loops -----------------------------------------------------------------------------------
