@@ -122,7 +122,7 @@ def test_tags_are_a_union_of_blocks_and_end_with_them(record: Record) -> None:
     def f() -> Any:
         found = [look()]
         with tags("a") as in_force:
-            assert in_force == {"a"}
+            assert "a" in in_force
             found.append(look())
             with tags("b", "a"):
                 found.append(look.submit().result())
@@ -132,7 +132,7 @@ def test_tags_are_a_union_of_blocks_and_end_with_them(record: Record) -> None:
 
     assert f() == [[], ["a"], ["a", "b"], ["a"], []]
     with tags("x", "y"):
-        assert f()[0] == ["x", "y"]
+        assert f()[:2] == [["x", "y"], ["a", "x", "y"]]
     assert '["x", "y"]' in [e["tags"] for e in record.of_kind(events.RUN)]
 
 
