@@ -49,7 +49,8 @@ class RayHead:
                     *(Path(sys.executable).with_name("ray"), "start", "--head", "--block"),
                     *("--disable-usage-stats", *(f"--{k}={v}" for k, v in arguments.items())),
                 ],
-                env={**os.environ, **self.environment},
+                # Its client server forks, which gRPC's own support for that makes fail at times.
+                env={**os.environ, **self.environment, "GRPC_ENABLE_FORK_SUPPORT": "0"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

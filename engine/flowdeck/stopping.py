@@ -22,7 +22,8 @@ GRACE = 2.0
 def stop_runs(runs: Iterable[TaskRun], why: Stop) -> None:
     """Ask runs that have not ended to stop, from any thread. Does not wait."""
     asked = []
-    for run in runs:
+    # Those that execute come last: a worker that becomes free shall find nothing else to begin.
+    for run in sorted(runs, key=lambda run: run.run_count):
         if run.is_final:
             continue
         run.cancel_requested = why

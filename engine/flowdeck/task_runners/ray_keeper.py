@@ -35,7 +35,13 @@ class Joined:
             self.context: Any = ray.init(address, **self._kwargs)
             self._environment.note()
         except ConnectionError as error:
-            raise ConnectionError(f"Cannot connect to Ray at {address}: {error}") from error
+            hint = ""
+            if "Starting Ray client server failed" in str(error):
+                hint = (
+                    " The head node could not start a process for this client; if its log says "
+                    "something of fork, start it with GRPC_ENABLE_FORK_SUPPORT=0."
+                )
+            raise ConnectionError(f"Cannot connect to Ray at {address}: {error}{hint}") from error
         except RuntimeError as error:
             if "ersion" not in str(error):
                 raise
