@@ -18,7 +18,7 @@ from flowdeck.steps import WaitForRuns
 from flowdeck.transitions import crash_message
 from flowdeck_store import events
 from flowdeck_store.events import now_us
-from flowdeck_store.records import at
+from flowdeck_store.times import at
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

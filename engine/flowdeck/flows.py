@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import hashlib
 import inspect
 import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -245,6 +244,8 @@ def _file_hash(fn: Callable[..., Any]) -> str | None:
     if file is None:
         return None
     if file not in _file_hashes:
+        import hashlib
+
         try:
             with open(file, "rb") as source:
                 digest = hashlib.blake2b(source.read(), digest_size=16).hexdigest()

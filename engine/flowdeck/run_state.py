@@ -3,7 +3,7 @@ the data or exception that the run produced. Flows import it from :mod:`flowdeck
 
 from __future__ import annotations
 
-import uuid
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 
@@ -17,8 +17,8 @@ from flowdeck.exceptions import (
     UnfinishedRun,
 )
 from flowdeck_store.events import now_us
-from flowdeck_store.records import at
 from flowdeck_store.states import CODES, DEFAULT_NAMES, FINAL_TYPES, NOT_READY, StateType, bucket
+from flowdeck_store.times import at
 
 if TYPE_CHECKING:
     import datetime
@@ -103,7 +103,7 @@ class State(Generic[R]):
     def id(self) -> str:
         """Unique text, made when first asked for."""
         if self._id is None:
-            self._id = uuid.uuid4().hex
+            self._id = os.urandom(16).hex()
         return self._id
 
     @property

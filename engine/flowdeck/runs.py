@@ -11,8 +11,8 @@ from flowdeck.scheduler import Outcome
 from flowdeck.states import Cancelled, Crashed, Pending, State
 from flowdeck_store import events
 from flowdeck_store.events import Event, now_us
-from flowdeck_store.records import at
 from flowdeck_store.states import BUCKET_OF_CODE, PENDING
+from flowdeck_store.times import at
 
 if TYPE_CHECKING:
     import datetime

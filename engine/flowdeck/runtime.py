@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowdeck import context
-from flowdeck_store.records import at
+from flowdeck_store.times import at
 
 
 class _FlowRun:

@@ -44,8 +44,8 @@ from flowdeck.transitions import is_cancellation, retry_delay, state_of_exceptio
 from flowdeck.upstreams import value_of
 from flowdeck_store import events
 from flowdeck_store.events import now_us
-from flowdeck_store.records import at
 from flowdeck_store.states import StateType
+from flowdeck_store.times import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

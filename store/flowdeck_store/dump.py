@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from flowdeck_store import json_shape
 from flowdeck_store.errors import NotFound
-from flowdeck_store.records import iso
 from flowdeck_store.states import CRASHED, FAILED
+from flowdeck_store.times import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowdeck_store.records import iso
 from flowdeck_store.states import BUCKETS
+from flowdeck_store.times import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_store.records import at
+from flowdeck_store.times import at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,27 +7,14 @@ exactly the fields that scripts may depend on (the command line's ``--json``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowdeck_store.states import COMPLETED, DEFAULT_NAMES, FINAL_CODES, TYPES, StateType
+from flowdeck_store.times import at as at
+from flowdeck_store.times import iso as iso
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def at(us: int | None) -> datetime | None:
-    """Turn integer microseconds since the epoch into an aware UTC time (``None`` stays)."""
-    if us is None:
-        return None
-    seconds, rest = divmod(us, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
-
-
-def iso(us: int | None) -> str | None:
-    """Turn integer microseconds since the epoch into ISO 8601 UTC with microseconds."""
-    when = at(us)
-    return None if when is None else when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
