@@ -1,7 +1,7 @@
 """Write the key table of docs/terminal-app.md anew from the registry of actions.
 
-    python docs/app_keys.py            write it
-    python docs/app_keys.py --check    exit with 1 if it is not current
+python docs/app_keys.py            write it
+python docs/app_keys.py --check    exit with 1 if it is not current
 """
 
 from __future__ import annotations

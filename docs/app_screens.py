@@ -8,6 +8,7 @@ Nothing is made up: what is shown was recorded while this command ran.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from textual.worker import WorkerCancelled
 
 from flowdeck_store.reader import Reader
 
@@ -155,7 +158,8 @@ async def keys(pilot: Any, *pressed: str) -> None:
 async def calm(pilot: Any) -> None:
     """Wait until nothing is being read any more."""
     for _ in range(3):
-        await pilot.app.workers.wait_for_complete()
+        with contextlib.suppress(WorkerCancelled):  # newer news took its place
+            await pilot.app.workers.wait_for_complete()
         await pilot.pause(0.1)
 
 
@@ -173,7 +177,9 @@ async def launch_dialog(app: Any, pilot: Any) -> None:
 async def run_screen(app: Any, pilot: Any) -> None:
     """The live run when one task has failed and others go on; the cursor is on one of these."""
     run_id = await newest(app, "flow:invoices")
-    while not await app.access.ask(lambda reader: reader.tasks(run_id, "state:failed", limit=1)):
+    while not await app.access.ask(  # noqa: ASYNC110 - another process ends the wait
+        lambda reader: reader.tasks(run_id, "state:failed", limit=1)
+    ):
         await asyncio.sleep(0.1)
     app.open_run(run_id)
     await calm(pilot)
@@ -198,7 +204,9 @@ async def logs(app: Any, pilot: Any) -> None:
 async def finished(app: Any, pilot: Any) -> None:
     """The run that was live, when it is over."""
     run_id = await newest(app, "flow:invoices")
-    while not (await app.access.ask(lambda reader: reader.run(run_id))).is_final:
+    while not (  # noqa: ASYNC110 - another process ends the wait
+        await app.access.ask(lambda reader: reader.run(run_id))
+    ).is_final:
         await asyncio.sleep(0.2)
     app.open_run(run_id)
     await calm(pilot)

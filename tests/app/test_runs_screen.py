@@ -144,6 +144,19 @@ async def test_a_filter_is_applied_as_it_is_typed_and_escape_takes_it_back(
         await settle(pilot, lambda: table.count == everything)
 
 
+async def test_nothing_is_previewed_when_nothing_matches(
+    app_for: Callable[..., Any], store: Any
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen, table = await shown(app, pilot)
+        await settle(pilot, lambda: screen.query_one("#preview").preview is not None)
+        screen.show_query("state:cancelled")
+        await settle(pilot, lambda: table.count == 0)
+        await settle(pilot, lambda: screen.query_one("#preview").preview is None)
+        assert "still-dove" not in screen_text(app)
+
+
 async def test_problems_only_and_all_again(app_for: Callable[..., Any], store: Any) -> None:
     app = app_for()
     async with app.run_test(size=(100, 30)) as pilot:

@@ -31,7 +31,17 @@ def free_port() -> int:
 def serve(home: Path, port: int, *options: str) -> subprocess.Popen[str]:
     """Start the server; its output is read from its pipe."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "flowdeck_app", "ui", "--serve", "--port", str(port), *options],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "flowdeck_app",
+            "ui",
+            "--serve",
+            "--port",
+            str(port),
+            *options,
+        ],
         env={**os.environ, "FLOWDECK_HOME": str(home), "PYTHONUNBUFFERED": "1"},
         cwd=home.parent,
         stdout=subprocess.PIPE,

@@ -68,4 +68,6 @@ def _serve(ref: str | None, host: str, port: int) -> None:
             err=True,
         )
     words = [sys.executable, "-P", "-m", "flowdeck_app", "--home", str(home()), "ui"]
-    Server(shlex.join([*words, *([ref] if ref else [])]), host=host, port=port, title="flowdeck").serve()
+    Server(
+        shlex.join([*words, *([ref] if ref else [])]), host=host, port=port, title="flowdeck"
+    ).serve()

@@ -64,7 +64,9 @@ class CompareScreen(FlowdeckScreen):
 
     def facts(self) -> Sequence[Piece]:
         """Say what is shown."""
-        return (Piece("differences only, d all" if self._only else "d differences only", "$fd-muted"),)
+        return (
+            Piece("differences only, d all" if self._only else "d differences only", "$fd-muted"),
+        )
 
     def reload(self) -> None:
         """Read both runs again."""

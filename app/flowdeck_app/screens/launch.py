@@ -18,7 +18,7 @@ from flowdeck_app.screens.launch_fields import FieldRow
 from flowdeck_app.screens.launch_start import choices, inspect, start, target_of
 from flowdeck_app.views.run_compare import parameters_of
 from flowdeck_app.views.text import clean, clean_lines
-from flowdeck_app.widgets.toggles import PlainRadio
+from flowdeck_app.widgets.toggles import PlainInput, PlainRadio
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -142,7 +142,9 @@ class LaunchScreen(FlowdeckModal):
         note = self.query_one("#note", Static)
         area = self.query_one("#form")
         await area.remove_children()
-        area.can_focus = not found.ok  # a traceback is scrolled, a form's fields are stepped through
+        area.can_focus = (
+            not found.ok
+        )  # a traceback is scrolled, a form's fields are stepped through
         if not found.ok:
             note.display = False
             await area.mount(Static(_error_content(found), markup=False))
@@ -173,7 +175,7 @@ class LaunchScreen(FlowdeckModal):
     def _plain(self, name: str, hint: str, text: str) -> Horizontal:
         label = Static(Content(name), classes="label")
         return Horizontal(
-            label, Input(text, placeholder=hint, compact=True, id=f"the-{name}"), classes="row"
+            label, PlainInput(text, placeholder=hint, compact=True, id=f"the-{name}"), classes="row"
         )
 
     def _runners(self) -> RadioSet:

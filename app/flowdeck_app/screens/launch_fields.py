@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Select, Static
 
 from flowdeck_app.views.text import clean, cut
-from flowdeck_app.widgets.toggles import PlainCheckbox
+from flowdeck_app.widgets.toggles import PlainCheckbox, PlainInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -67,8 +67,12 @@ class FieldRow(Vertical):
             value = self._text if self._text in spec.choices else Select.NULL
             yield Select(options, value=value, allow_blank=True, compact=True, prompt="choose")
         else:
-            hint = "as JSON" if spec.widget in {"list", "json"} else cut(clean(spec.doc, 200, newline=" "), 60)
-            yield Input(self._text, placeholder=hint, compact=True)
+            hint = (
+                "as JSON"
+                if spec.widget in {"list", "json"}
+                else cut(clean(spec.doc, 200, newline=" "), 60)
+            )
+            yield PlainInput(self._text, placeholder=hint, compact=True)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:

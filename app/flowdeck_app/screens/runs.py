@@ -153,6 +153,7 @@ class RunsScreen(RunsActs):
         panel = self.query_one("#preview", RunPreview)
         if row is None:
             panel.preview = None
+            self.query_one("#preview-pane").border_title = ""
             return
         found = await self.app.access.ask(lambda reader: read_preview(reader, row.record), FACTS)
         panel.preview = found
@@ -165,6 +166,8 @@ class RunsScreen(RunsActs):
 
     @on(LineView.Changed, "#runs")
     def _rows_changed(self) -> None:
+        if not self.query_one("#runs", RunTable).count:
+            self._load_preview()  # nothing is highlighted any more
         self.query_one("#bar", QueryBar).note = (
             f"{number(self.query_one('#runs', RunTable).count)} match" if self.query_text else ""
         )

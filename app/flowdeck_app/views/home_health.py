@@ -107,9 +107,7 @@ def _last_failure(health: HomeHealth, cells: int, look: Look) -> list[Content]:
     lines = [Content(head, [Span(0, 12, "$fd-muted")]), Content(cut(where, cells))]
     if health.failure is not None:
         kind = health.failure.exc_type.rpartition(".")[2]
-        text = clean(
-            f"{kind}: {health.failure.exc_msg}", 300, newline=" ", ascii_only=plain
-        )
+        text = clean(f"{kind}: {health.failure.exc_msg}", 300, newline=" ", ascii_only=plain)
         lines.append(Content(cut(text, cells), [Span(0, min(len(kind), cells), "$fd-failed")]))
     lines.append(Content("f opens it", [Span(0, 10, "$fd-faint")]))
     return lines

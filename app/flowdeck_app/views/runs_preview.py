@@ -57,10 +57,10 @@ def _failure(preview: Preview, cells: int, look: Look) -> list[Content]:
         text = clean(run.message or run.state, 500, newline=" ", ascii_only=plain)
         return [_labelled("state", text, cells)]
     kind = preview.failure.exc_type.rpartition(".")[2]
-    message = clean(
-        f"{kind}: {preview.failure.exc_msg}", 500, newline=" ", ascii_only=plain
+    message = clean(f"{kind}: {preview.failure.exc_msg}", 500, newline=" ", ascii_only=plain)
+    where = clean(
+        preview.task.name if preview.task else run.flow, 100, newline=" ", ascii_only=plain
     )
-    where = clean(preview.task.name if preview.task else run.flow, 100, newline=" ", ascii_only=plain)
     return [_labelled("failed", f"{where}   {message}", cells, SIGNS[kind_of(4, None)].style)]
 
 
