@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flowdeck.task_run import wait_unless_cancelled
+from flowdeck.execution import wait_unless_cancelled
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.transitions import crash_message
 from flowdeck.transport_book import Book

@@ -163,7 +163,7 @@ def found(pattern: str) -> list[str]:
 
 def test_no_file_names_a_place_in_the_network() -> None:
     """Addresses of this machine and those reserved for examples are fine."""
-    fine = r"(?:127\.0\.0\.1|localhost|host|x|[\w.-]*example(?:\.\w+)?|www\.w3\.org|[{$<])"
+    fine = r"(?:127\.0\.0\.1|localhost|host|x|my-dask-cluster|[\w.-]*example(?:\.\w+)?|www\.w3\.org|[{$<])"
     assert found(rf"\b(?:https?|ftp)://(?!{fine})[^\s\"'`)>]+") == []
     assert found(r"\b(?:pypi|pythonhosted|anaconda|conda-forge|ghcr|docker\.io)\b[^\s]*") == []
 

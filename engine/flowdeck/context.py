@@ -129,6 +129,17 @@ def running_loop() -> Any:
     return None if asyncio is None else asyncio._get_running_loop()
 
 
+def caller_is_async() -> bool:
+    """Say whether the caller belongs to an async flow or task and a loop runs in this thread."""
+    if running_loop() is None:
+        return False
+    task_run = current_task_run.get()
+    if task_run is not None:
+        return task_run.task.isasync
+    flow_run = current_flow_run.get()
+    return flow_run is not None and flow_run.flow.isasync
+
+
 def in_async_code() -> bool:
     """Say whether the caller can await: it belongs to an async flow or task (or to no run), and a
     loop runs in this thread."""

@@ -6,10 +6,10 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import context, inputs, logging, waiting
+from flowdeck.execution import Execution
 from flowdeck.recording import DROPPING
 from flowdeck.runs import FlowRunInfo, TaskRun
 from flowdeck.settings import get_settings
-from flowdeck.task_run import Execution
 from flowdeck.upstreams import first_bad, not_ready, of_wait_for, runs_of
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from flowdeck.flow_run import FlowRun
-    from flowdeck.runs import FlowRunInfo, TaskRun
+    from flowdeck.runs import FlowRunInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -165,12 +165,12 @@ class Task(Generic[P, R]):
             UnfinishedRun: an upstream did not complete.
         """
         parameters = self._binder.bind(args, kwargs)
-        run = _flow_run()
+        run: Any = context.current_flow_run.get()
         if run is None:
             from flowdeck.detached import call_outside
 
             return call_outside(self, parameters, wait_for, return_state)
-        if self.isasync and _caller_is_async():
+        if self.isasync and context.caller_is_async():
             return self._call_async(run, parameters, wait_for, return_state)
         from flowdeck.task_runners.sequential import execute_here
 
@@ -215,7 +215,7 @@ class Task(Generic[P, R]):
         """
         run = self._flow_run_for("submit")
         parameters = self._binder.bind(args, kwargs)
-        if self.isasync and _caller_is_async():
+        if self.isasync and context.caller_is_async():
             return self._submit_async(run, parameters, wait_for, return_state)
         task_run, upstreams = run.submissions.create(self, parameters, wait_for, direct=False)
         run.submissions.dispatch(task_run, upstreams)
@@ -259,12 +259,12 @@ class Task(Generic[P, R]):
         run = self._flow_run_for("map")
         from flowdeck import mapping
 
-        if self.isasync and _caller_is_async():
+        if self.isasync and context.caller_is_async():
             return mapping.map_async(self, run, args, kwargs, wait_for, return_state)
         return mapping.map_sync(self, run, args, kwargs, wait_for, return_state)
 
     def _flow_run_for(self, method: str) -> FlowRun:
-        run: FlowRun | None = _flow_run()
+        run: FlowRun | None = context.current_flow_run.get()  # type: ignore[assignment]
         if run is not None:
             return run
         name = getattr(self.fn, "__name__", self.name)
@@ -321,21 +321,6 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
-
-
-def _flow_run() -> Any:
-    return context.current_flow_run.get()
-
-
-def _caller_is_async() -> bool:
-    """Say whether the caller can await: its flow or task is async and a loop runs here."""
-    if context.running_loop() is None:
-        return False
-    task_run: TaskRun | None = context.current_task_run.get()
-    if task_run is not None:
-        return task_run.task.isasync
-    flow_run = context.current_flow_run.get()
-    return flow_run is not None and flow_run.flow.isasync
 
 
 @overload

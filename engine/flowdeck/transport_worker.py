@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from flowdeck import cancellation, context, logging, recording, transport_errors
 from flowdeck import settings as all_settings
 from flowdeck.endings import record_failure
+from flowdeck.execution import Execution
 from flowdeck.runs import Stop, TaskRun
 from flowdeck.states import Crashed, State
 from flowdeck.steps import Call, Outcome
-from flowdeck.task_run import Execution
 from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, END, ERROR, REMOTE, Courier, Outbox
 from flowdeck.transport_values import (
     Reply,

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import loop
-from flowdeck.task_run import Execution
+from flowdeck.execution import Execution
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.task_runners.thread_pool import FEW, ThreadPool
 from flowdeck.transitions import crash_message

@@ -12,7 +12,7 @@ import distributed
 from dask.sizeof import sizeof as _dask_sizeof
 
 import flowdeck
-from flowdeck.task_run import wait_unless_cancelled
+from flowdeck.execution import wait_unless_cancelled
 from flowdeck.transport_values import Reply
 from flowdeck.transport_worker import execute, leave, stop_here
 

@@ -12,8 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import transport_worker
+from flowdeck.execution import wait_unless_cancelled
 from flowdeck.runs import Stop
-from flowdeck.task_run import wait_unless_cancelled
 from flowdeck.task_runners import ray_mailbox, ray_prints
 from flowdeck.transport_events import decode
 

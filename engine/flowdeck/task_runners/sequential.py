@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from flowdeck.task_run import Execution
+from flowdeck.execution import Execution
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.transitions import crash_message
 

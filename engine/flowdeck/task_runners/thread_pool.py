@@ -24,7 +24,7 @@ from flowdeck import loop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowdeck.task_run import Execution
+    from flowdeck.execution import Execution
 
 #: Workers that are of use to tasks of any kind.
 FEW: Final = min(32, (os.cpu_count() or 1) + 4)
