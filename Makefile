@@ -54,7 +54,10 @@ check: $(TEST_READY)
 
 # One worker a core; the tests of a file stay together, since they share clusters and snapshots.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@# What fails while two workers share the machine gets one more try, alone: a deadline that was
+	@# missed because of the neighbour is no defect, anything else fails again.
+	$(BIN)/python -m pytest -n 2 --dist loadfile || \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix $(SOURCES)
