@@ -66,8 +66,8 @@ class Machine:
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    # Short: the names of sockets in it have at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="fdt-", dir="/tmp") as folder:
+    # Short: else instances are made in /tmp, because the names of sockets must be.
+    with tempfile.TemporaryDirectory(prefix="f", dir="/tmp") as folder:
         yield Machine(Path(folder))
 
 
@@ -218,7 +218,11 @@ threads = [t.name for t in threading.enumerate()]
 import ray
 from flowdeck.task_runners.ray_connection import attach
 connection = attach({address!r}, {{}}, logging.getLogger("quiet"))
-actors = ray.util.list_named_actors(all_namespaces=True)
+actors = [
+    actor["name"]
+    for actor in ray.util.list_named_actors(all_namespaces=True)
+    if actor["name"] != connection.mailbox.name
+]
 connection.release()
 print(json.dumps({{"results": results, "lines": lines, "threads": threads, "actors": actors}}))
 """,
@@ -330,29 +334,29 @@ print(json.dumps(f()))
     assert found == [True, 84, True, [42]]
 
 
+def test_the_names_of_sockets_are_never_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowdeck.task_runners import ray_instance
+
+    for usual in ("/tmp", "/tmp/f12345678/t", "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T"):
+        monkeypatch.setattr(tempfile, "tempdir", usual)
+        folder = f"{ray_instance._root()}/{ray_instance._PREFIX}4194304-12345678"
+        socket_name = f"{folder}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+        assert len(socket_name) <= 103
+
+
 def test_the_folders_of_killed_processes_are_removed_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flowdeck.task_runners.ray_instance import remove_abandoned
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path)[:30])
-    here = Path(tempfile.gettempdir())
-    if not here.is_dir():
-        monkeypatch.setattr(tempfile, "tempdir", "/tmp")
-        here = Path("/tmp")
-    gone = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
-    )
-    dead, alive = (
-        here / f"flowdeck-ray-{int(gone.stdout)}-x",
-        here / f"flowdeck-ray-{os.getpid()}-x",
-    )
+    monkeypatch.setattr(tempfile, "tempdir", str(machine.temp))
+    code = "import os; print(os.getpid())"
+    gone = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    dead = machine.temp / f"fdray-{int(gone.stdout)}-x"
+    alive = machine.temp / f"fdray-{os.getpid()}-x"
     dead.mkdir()
     (dead / "file").touch()
     alive.mkdir()
-    try:
-        remove_abandoned()
-        assert not dead.exists()
-        assert alive.exists()
-    finally:
-        alive.rmdir()
+    remove_abandoned()
+    assert not dead.exists()
+    assert alive.exists()

@@ -295,8 +295,8 @@ class Script:
     """Runs scripts in processes of their own: a process can be connected to one Ray only."""
 
     def __init__(self) -> None:
-        # Short: the names of sockets in it have at most 107 bytes.
-        self.folder = Path(tempfile.mkdtemp(prefix="fdt-", dir="/tmp"))
+        # Short: else instances are made in /tmp, because the names of sockets must be.
+        self.folder = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
 
     def start(self, script: str, **environment: str) -> subprocess.Popen[str]:
         file = self.folder / "the_script.py"
@@ -559,7 +559,7 @@ def test_a_process_that_is_ended_takes_its_temporary_ray_with_it(
     assert process.returncode == code, err
     until(lambda: script.processes == [], 60)
     if state is not None:
-        assert [path.name for path in script.folder.glob("flowdeck-ray-*")] == []
+        assert [path.name for path in script.folder.glob("fdray-*")] == []
         with script.reader() as reader:
             assert reader.resolve_run("@last").message == state
         assert "*** SIGTERM" not in err
@@ -567,10 +567,10 @@ def test_a_process_that_is_ended_takes_its_temporary_ray_with_it(
 
 def test_a_stop_while_ray_starts_is_heard(script: Script) -> None:
     process = script.start(TEMPORARY, MARK=str(script.folder / "began"))
-    until(lambda: list(script.folder.glob("flowdeck-ray-*")) or process.poll() is not None, 120)
+    until(lambda: list(script.folder.glob("fdray-*")) or process.poll() is not None, 120)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)
     assert process.returncode != 0
     assert "KeyboardInterrupt" in err
     until(lambda: script.processes == [], 60)
-    assert list(script.folder.glob("flowdeck-ray-*")) == []
+    assert list(script.folder.glob("fdray-*")) == []

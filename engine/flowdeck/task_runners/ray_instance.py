@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 #: What a temporary instance is started with unless ``init_kwargs`` say otherwise.
 QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "logging_level": "ERROR"}
-_PREFIX: Final = "flowdeck-ray-"
+_PREFIX: Final = "fdray-"
+#: Characters that the system's folder for temporary files may have. The names of sockets may have
+#: 103 bytes (107 on Linux): 23 are ours (prefix, pid, random part), 64 Ray's (session, socket).
+_ROOM: Final = 16
 _AUTH_MODE, _TOKEN, _TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 #: Seconds for the last processes of an instance to let go of its folder.
 _REMOVAL_TIMEOUT: Final = 10.0
@@ -48,7 +51,7 @@ class TemporaryInstance:
         self._kwargs = kwargs = {"include_dashboard": False, **QUIET, **init_kwargs}
         if "_temp_dir" not in kwargs:
             # A folder that only we can enter; Ray's own default is shared by all users.
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_short()))
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
             kwargs["_temp_dir"] = str(self._folder)
         try:
             self._bring_token()
@@ -99,11 +102,10 @@ class TemporaryInstance:
                 _remove(self._folder)
 
 
-def _short() -> str | None:
-    """Return where to put the folder: the names of the sockets in it have at most 107 bytes."""
-    if len(tempfile.gettempdir()) > 30 and os.access("/tmp", os.W_OK):
-        return "/tmp"
-    return None
+def _root() -> str:
+    """Return where to put the folder, so that the names of the sockets in it are short enough."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(usual) > _ROOM and os.access("/tmp", os.W_OK) else usual
 
 
 def reread_token() -> None:
@@ -127,7 +129,7 @@ def _remove(folder: Path) -> None:
 
 def remove_abandoned() -> None:
     """Remove folders of instances whose process was killed (Ray ends their processes itself)."""
-    for folder in Path(_short() or tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+    for folder in Path(_root()).glob(f"{_PREFIX}*-*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             mine = folder.stat().st_uid == os.getuid()
