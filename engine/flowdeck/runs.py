@@ -82,6 +82,7 @@ class TaskRun:
     """One run of a task. Slots only: a flow may have 100,000 of them."""
 
     __slots__ = (
+        "_name",
         "callbacks",
         "called_in",
         "cancel_requested",
@@ -91,7 +92,6 @@ class TaskRun:
         "index",
         "info",
         "interrupt",
-        "name",
         "no",
         "outcome",
         "owner",
@@ -124,7 +124,7 @@ class TaskRun:
         self.recorder = recorder
         self.no = no
         self.index = index
-        self.name = name
+        self._name = name
         self.parameters = parameters
         self.tags = tags
         self.run_count = 0
@@ -154,6 +154,15 @@ class TaskRun:
     def id(self) -> str:
         """The run's uid: ``<flow run uid>.<number>``."""
         return self.uid
+
+    @property
+    def name(self) -> str:
+        """The run's name; the usual ``TASK-HASH-INDEX`` is put together when it is asked for."""
+        return self._name or f"{self.task.name}-{self.task.short_hash}-{self.index}"
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
 
     @property
     def title(self) -> str:

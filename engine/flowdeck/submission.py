@@ -99,7 +99,7 @@ class Submissions:
             flow_run.recorder,
             no,
             index,
-            f"{task.name}-{task.short_hash}-{index}",
+            "",
             parameters,
             tags,
         )
