@@ -44,14 +44,6 @@ class Errands:
         self._done: deque[int] = deque()  # requests carried out, not noted in the store yet
         self._unreleased: deque[tuple[str, int]] = deque()
 
-    def begin(self) -> None:
-        """Look for limits once before the first task run can ask, which is before the first tick."""
-        try:
-            with self.door.reading() as conn:
-                self.has_limits = limits.any_limits(conn)
-        except (StoreError, sqlite3.Error, OSError):
-            pass  # the first tick that reaches the store tells
-
     def tick(self, conn: sqlite3.Connection) -> None:
         """On the writer's thread: hand out requests, note what is done, look for limits."""
         self.has_limits = limits.any_limits(conn)

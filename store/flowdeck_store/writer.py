@@ -234,8 +234,6 @@ class Session:
             raise
         except (StoreBusy, sqlite3.Error, OSError) as error:
             self._flusher.failed(error)
-        else:
-            self._errands.begin()
         self._flusher.start()
         self._housekeeping.start()
         _sessions.add(self)
