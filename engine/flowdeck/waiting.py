@@ -114,7 +114,7 @@ async def wait_async(runs: Iterable[TaskRun], timeout: float | None = None) -> b
     worker_run, runner = _executing()
     if worker_run is None:
         return await _await_each(runs, timeout)
-    with runner.blocked(worker_run):
+    with runner.blocked(worker_run, awaits=True):
         return await _await_each(runs, timeout)
 
 

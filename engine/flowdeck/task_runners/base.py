@@ -152,8 +152,13 @@ class BaseTaskRunner:
         return []
 
     @contextlib.contextmanager
-    def blocked(self, run: TaskRun) -> Iterator[None]:
-        """Around a wait of the executing task run ``run``: its slot is free for others."""
+    def blocked(self, run: TaskRun, *, awaits: bool = False) -> Iterator[None]:
+        """Around a wait of the executing task run ``run``: its slot is free for others.
+
+        Args:
+            run: the task run whose slot it is.
+            awaits: whether the loop that executes it goes on meanwhile.
+        """
         yield
 
     # -- comparing ------------------------------------------------------------------------------

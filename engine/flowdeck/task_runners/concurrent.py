@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from flowdeck import loop
+from flowdeck.context import running_loop
 from flowdeck.execution import Execution
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.task_runners.thread_pool import FEW, ThreadPool
@@ -84,13 +85,20 @@ class ConcurrentTaskRunner(BaseTaskRunner):
         return [execution.run for execution in self._threads.drain()] + self._loop_tasks.drain()
 
     @contextlib.contextmanager
-    def blocked(self, run: TaskRun) -> Iterator[None]:
-        pool: Any = self._loop_tasks if run.task.isasync else self._threads
-        pool.release()
+    def blocked(self, run: TaskRun, *, awaits: bool = False) -> Iterator[None]:
+        if not run.task.isasync:
+            self._threads.release()
+            try:
+                yield
+            finally:
+                self._threads.reacquire()
+            return
+        stalls = not awaits and self._loop_tasks.is_loop_of(run)
+        self._loop_tasks.release(run, stalls=stalls)
         try:
             yield
         finally:
-            pool.reacquire()
+            self._loop_tasks.reacquire(run, stalls=stalls)
 
 
 class _Parked:
@@ -132,11 +140,18 @@ class _Queue:
 
 
 class _LoopPool:
-    """Async task runs on the engine's user loops, started in batches."""
+    """Async task runs on the engine's user loops, started in batches.
+
+    Task runs that wait for another one do not count against the limit, and neither do those that
+    share a loop with a task run that blocks it: they cannot go on, and what it waits for may need
+    their place.
+    """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._executing = 0  # without those that wait for another task
+        self._level_of: dict[TaskRun, int] = {}  # those that execute or wait; with a limit only
+        self._executing: Counter[int] = Counter()  # by level, without those that wait
+        self._stalled: set[int] = set()  # levels whose loop is blocked
         self._queues: dict[int, _Queue] = {}
         self._lock = threading.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -166,7 +181,7 @@ class _LoopPool:
         while (run := self._next(queue)) is not None:
             context = run.context
             if context is None:
-                self._free()
+                self._free(run)
                 continue
             task = event_loop.create_task(
                 self._run(run, queue.level), name=run.name, context=context
@@ -176,10 +191,19 @@ class _LoopPool:
 
     def _next(self, queue: _Queue) -> TaskRun | None:
         with self._lock:
-            if not queue.ready or (self._limit is not None and self._executing >= self._limit):
+            if not queue.ready or self._is_full():
                 return None
-            self._executing += 1
-            return queue.ready.popleft()
+            run = queue.ready.popleft()
+            if self._limit is not None:
+                self._level_of[run] = queue.level
+                self._executing[queue.level] += 1
+            return run
+
+    def _is_full(self) -> bool:
+        if self._limit is None:
+            return False
+        able = (n for level, n in self._executing.items() if level not in self._stalled)
+        return sum(able) >= self._limit
 
     async def _run(self, run: TaskRun, level: int) -> None:
         loop.entered(level)
@@ -188,24 +212,46 @@ class _LoopPool:
         except BaseException as error:
             run.owner.submissions.crash(run, crash_message(error), error)
         finally:
-            self._free()
+            self._free(run)
             run.owner.ended(run)
 
-    def _free(self) -> None:
+    def _free(self, run: TaskRun) -> None:
+        if self._limit is None:
+            return
         with self._lock:
-            self._executing -= 1
+            self._executing[self._level_of.pop(run)] -= 1
+        self._start_others()
+
+    def _start_others(self) -> None:
         for queue in list(self._queues.values()):
             if queue.ready:
                 self._schedule(queue)
 
-    def release(self) -> None:
-        """The calling task waits for another one: let others start."""
-        self._free()
+    def is_loop_of(self, run: TaskRun) -> bool:
+        """Say whether this is the thread of the loop that executes ``run``."""
+        level = self._level_of.get(run)
+        return level is not None and running_loop() is loop.user_loop(level)
 
-    def reacquire(self) -> None:
-        """The calling task goes on, at once: a loop cannot be made to wait."""
+    def release(self, run: TaskRun, *, stalls: bool) -> None:
+        """The task run waits for another one, and its loop with it if it ``stalls``."""
+        if self._limit is None:
+            return
         with self._lock:
-            self._executing += 1
+            level = self._level_of[run]
+            self._executing[level] -= 1
+            if stalls:
+                self._stalled.add(level)
+        self._start_others()
+
+    def reacquire(self, run: TaskRun, *, stalls: bool) -> None:
+        """The task run goes on, at once: a loop cannot be made to wait."""
+        if self._limit is None:
+            return
+        with self._lock:
+            level = self._level_of[run]
+            self._executing[level] += 1
+            if stalls:
+                self._stalled.discard(level)
 
     def drain(self) -> list[TaskRun]:
         """Take back all queued runs."""
