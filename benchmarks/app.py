@@ -2,6 +2,7 @@
 
     python benchmarks/app.py [--tasks 20000] [--biggest 5000] [--logs 20000] [--json]
     python benchmarks/app.py --tasks 1000000 --biggest 100000 --logs 1000000    the full size
+    python benchmarks/app.py ... --store DIR    make the store there once, use it again later
 
 A store with that many task runs over many runs, one of which has ``--biggest`` task runs and all
 log lines, is made in a temporary folder. The app runs headless at 120x40 with everything that a
@@ -18,9 +19,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -85,6 +88,17 @@ def fill(home: Path, tasks: int, biggest: int, logs: int) -> int:
     db.execute("COMMIT")
     builder.close()
     return run
+
+
+def made(home: Path) -> int | None:
+    """Return the number of the big run of a store that an earlier call made, if there is one."""
+    if not (home / "flowdeck.db").exists():
+        return None
+    with contextlib.closing(sqlite3.connect(home / "flowdeck.db")) as db:
+        found = db.execute(
+            "SELECT id FROM flow_runs WHERE name LIKE 'run-%' ORDER BY n_completed DESC LIMIT 1"
+        ).fetchone()
+    return int(found[0]) if found else None
 
 
 def _add_tasks(db: Any, run: int, size: int, at: int, task_id: int) -> None:
@@ -324,6 +338,7 @@ def main() -> int:
     parser.add_argument("--biggest", type=int, default=5_000, help="task runs of the big run")
     parser.add_argument("--logs", type=int, default=20_000, help="log lines of the big run")
     parser.add_argument("--idle", type=float, default=5.0, help="seconds in which nothing happens")
+    parser.add_argument("--store", type=Path, help="folder that keeps the store for other times")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--budget", action="store_true", help="exit with 1 beyond a budget")
     parser.add_argument("--produce", type=Path, help=argparse.SUPPRESS)
@@ -332,8 +347,8 @@ def main() -> int:
         produce(given.produce)
         return 0
     with tempfile.TemporaryDirectory(prefix="flowdeck-bench-") as folder:
-        home = Path(folder) / "home"
-        big = fill(home, given.tasks, given.biggest, given.logs)
+        home = given.store or Path(folder) / "home"
+        big = made(home) or fill(home, given.tasks, given.biggest, given.logs)
         seen = measure(home, big, given.idle)
     beyond = [name for name, most in BUDGETS.items() if seen[name] > most]
     if given.json:

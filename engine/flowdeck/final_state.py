@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+class ChildStates(list[State[Any]]):
+    """What a flow that returned ``None`` has as its data: nobody asked for these."""
+
+
 def aggregate(states: Iterable[State[Any]], data: Any) -> State[Any]:
     """Return the one state that several states amount to, holding ``data``."""
     group = StateGroup(states)
@@ -44,7 +48,7 @@ def from_return_value(value: Any, children: Sequence[State[Any]] = ()) -> State[
     if value is None:
         if not children:
             return Completed()
-        return aggregate(children, list(children))
+        return aggregate(children, ChildStates(children))
     if isinstance(value, quote):
         return Completed(data=value)
     if isinstance(value, State):

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import transport_errors
 from flowdeck.exceptions import MissingResult
-from flowdeck.logging import ERROR, get_logger, line
+from flowdeck.logging import ERROR, WARNING, get_logger, line
 from flowdeck.states import LazyValue, State
 from flowdeck.transitions import crash_message
 from flowdeck.transport_entry import Entry, ended_state, executed_again, record_logs
-from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, PROCESS, decode
+from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, END, PROCESS, REMOTE, decode
 from flowdeck.transport_events import ERROR as ERROR_DATA
+from flowdeck.transport_rescue import rescue
 from flowdeck.transport_values import Carried, RemoteValue
+from flowdeck_store import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,13 +190,16 @@ class Book:
         process, items = decode(batch)
         quiet = process == PROCESS
         for item in items:
-            entry = self.entries.get(item.no)
-            if entry is None:
-                self._stray(item, quiet)
-                continue
-            end = entry.take(item, quiet)
-            if end is not None:
-                self._end(entry, end)
+            self._safely(self._item, (item, quiet))
+
+    def _item(self, item: Item, quiet: bool) -> None:
+        entry = self.entries.get(item.no)
+        if entry is None:
+            self._stray(item, quiet)
+            return
+        end = entry.take(item, quiet)
+        if end is not None:
+            self._end(entry, end)
 
     def _look(self) -> None:
         for entry in list(self.entries.copy().values()):
@@ -290,52 +295,29 @@ class Book:
                 return
         submissions.crash(run, message or crash_message(error), error)
 
+    def recover(self, entry: Entry, reply: Reply) -> None:
+        """End a run of which the engine has the reply, but whose last events never came.
+
+        To be called on the book's thread.
+        """
+        if self.entries.get(entry.run.no) is not entry:
+            return
+        entry.abandon()
+        kind: int = REMOTE
+        data: Any = None
+        if reply.blocked_by is not None:
+            kind, data = BLOCKED, reply.blocked_by
+        elif isinstance(reply.content, BaseException):
+            kind, data = ERROR_DATA, transport_errors.pack(reply.content, self._pickling)
+        line(entry.run, WARNING, "The last events of this run were lost on their way.")
+        self._end(entry, (END, reply.code, None, None, events.now_us(), kind, data, None))
+
     # -- the end of the flow run --------------------------------------------------------------------------
 
     def rescue(self, returned: State[Any]) -> None:
-        """Move the values here that the flow returned, before the cluster goes away.
-
-        The states of a flow that returns ``None`` are a by-product: of them, values stay behind.
-
-        Args:
-            returned: the flow run's final state.
-        """
-        if isinstance(returned.data, list) and _same(returned.data, self.flow_run.child_states()):
-            wanted: set[int] = set()
-        else:
-            wanted = {id(value) for value in _remote_values(returned.data)}
-        gone = MissingResult(
-            "The value was on a cluster that ended with its flow run. Ask for it inside the flow "
-            "(future.result()), return the future from the flow, or let the task keep its result "
-            "(persist_result=True)."
-        )
-        for value in list(self._lazy):
-            if value.book is not self:
-                continue
-            problem: Exception = gone
-            if id(value) in wanted:
-                try:
-                    value.keep()
-                    continue
-                except Exception as error:
-                    problem = error
-            value.forget(problem)
+        """Move the values here that the flow returned, before the cluster goes away."""
+        rescue(list(self._lazy), returned)
         self._lazy.clear()
-
-
-def _same(some: list[Any], others: list[Any]) -> bool:
-    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
-
-
-def _remote_values(value: Any) -> Iterator[RemoteValue]:
-    from flowdeck import inputs
-
-    for item, _ in inputs.find(value):
-        data = item.data if isinstance(item, State) else item.task_run.state.data
-        if isinstance(data, RemoteValue):
-            yield data
-        elif data is not None and not isinstance(data, LazyValue):
-            yield from _remote_values(data)
 
 
 _CLOSE: Final = object()

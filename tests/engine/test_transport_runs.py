@@ -300,6 +300,53 @@ def test_lines_arrive_while_the_task_runs(home: Any, tmp_path: Any) -> None:
     assert f(return_state=True).is_completed()
 
 
+# -- events that are lost ----------------------------------------------------------------------------------
+
+
+class LosingRunner(LoopbackRunner):
+    """Loses all events, and notices after a while that replies are there."""
+
+    def _start(self, flow_run: Any) -> None:
+        super()._start(flow_run)
+        self.book._on_tick = self._look_at_replies
+
+    def _deliver(self, batch: bytes) -> None:
+        pass
+
+    def _look_at_replies(self) -> None:
+        for entry in list(self.book.entries.values()):
+            if entry.handle is not None and entry.handle.done():
+                self.book.recover(entry, self._fetch(entry.handle))
+
+
+def test_a_run_whose_events_were_all_lost_still_ends_right(home: Any) -> None:
+    @task
+    def fail() -> None:
+        raise ValueError("boom")
+
+    @flow(task_runner=LosingRunner())
+    def f() -> Any:
+        bad, good = fail.submit(), identity.submit([1])
+        dependent = identity.submit(bad)
+        with pytest.raises(ValueError, match="boom"):
+            bad.result()
+        return good.result(), dependent.wait().name
+
+    assert f() == ([1], "NotReady")
+    with last(home) as reader:
+        run = reader.resolve_run("@last")
+        assert [row.state for row in reader.tasks(run.id)] == ["Failed", "Completed", "NotReady"]
+
+
+def test_a_list_of_all_futures_that_the_flow_returns_outlives_the_cluster() -> None:
+    @flow(task_runner=LoopbackRunner())
+    def f() -> Any:
+        return [identity.submit(bytes(100_000))]
+
+    (state,) = f(return_state=True).result()
+    assert len(state.result()) == 100_000
+
+
 # -- what happens before ---------------------------------------------------------------------------------
 
 

@@ -41,6 +41,8 @@ _LARGE_CODE: Final = 256 * 1024
 _ASKING: Final = 5.0
 #: Times a future is looked at before an error that should have been explained is taken as it is.
 _PATIENCE: Final = 4
+#: Times an ended task is looked at before its last events are believed to be lost.
+_SILENCE: Final = 40
 _GONE: Final = "The connection to the Dask scheduler was lost: the cluster is gone, or unreachable."
 
 
@@ -180,8 +182,20 @@ class Session:
             elif not is_open:
                 error = ConnectionError(_GONE)
                 self.book.crash(entry, error)
-            elif entry.handle.status not in ("pending", "finished"):
+            elif (status := entry.handle.status) == "finished":
+                self._silent(entry)
+            elif status != "pending":
                 self._lost(entry)
+
+    def _silent(self, entry: Entry) -> None:
+        """A task that has ended while its last events, which left before, have not come."""
+        entry.data = (entry.data or 0) + 1
+        if entry.data == _SILENCE and not entry.keeps:
+            self.book.help(self._recover, entry)
+
+    def _recover(self, entry: Entry) -> None:
+        with contextlib.suppress(MissingResult):  # then its future tells of an error soon
+            self.book.call(self.book.recover, entry, self.book.fetch(entry.handle))
 
     def _lost(self, entry: Entry) -> None:
         """A future that Dask gave up."""
