@@ -8,6 +8,7 @@ what it was.
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass, field
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,20 @@ class _Packed:
     suppressed: bool = False
 
 
+class _AsItself:
+    """Pickles as its exception does by itself.
+
+    Dask and Ray register tblib's way for every class of exceptions, in the whole process. It loses
+    what the constructors of built-in classes set: the code of a SystemExit, the text of an OSError.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self._error.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
+
 def pack(error: BaseException, pickling: Pickling) -> bytes:
     """Return the exception as bytes; never raises."""
     return pickling.dumps(_pack(error, pickling, _DEPTH, set()))
@@ -68,7 +83,7 @@ def _pack(error: BaseException, pickling: Pickling, depth: int, seen: set[int]) 
 
 def _body(error: BaseException, pickling: Pickling) -> _Packed:
     try:
-        body = pickling.dumps(error)
+        body = pickling.dumps(_AsItself(error))
         if type(pickling.loads(body)) is type(error):
             return _Packed(body)
     except Exception:

@@ -44,6 +44,10 @@ class Errands:
         self._done: deque[int] = deque()  # requests carried out, not noted in the store yet
         self._unreleased: deque[tuple[str, int]] = deque()
 
+    def begin(self, conn: sqlite3.Connection) -> None:
+        """When a session opens: the first task run asks for limits before the first tick."""
+        self.has_limits = limits.any_limits(conn)
+
     def tick(self, conn: sqlite3.Connection) -> None:
         """On the writer's thread: hand out requests, note what is done, look for limits."""
         self.has_limits = limits.any_limits(conn)

@@ -178,7 +178,7 @@ class Session:
         return self._errands.cache.find(key, now_us)
 
     def has_limits(self) -> bool:
-        """Say whether any tag has a limit (cheap; as of the last tick)."""
+        """Say whether any tag has a limit (cheap; as of the last tick, or the opening)."""
         return self._errands.has_limits
 
     def acquire_slots(self, tags: Iterable[str], uid: str, no: int) -> tuple[str, ...]:
@@ -230,6 +230,7 @@ class Session:
     def _begin(self) -> None:
         try:
             self._flusher.attach()
+            self._errands.begin(self._link.conn)
         except (StoreCorrupt, StoreTooNew):
             raise
         except (StoreBusy, sqlite3.Error, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import importlib.util
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from tblib.pickling_support import pickle_exception
 
 from flowdeck import task
 from flowdeck.exceptions import CrashedRun, FailedRun
@@ -229,17 +231,29 @@ def raised(error: BaseException) -> BaseException:
         KeyError("k"),
         FileNotFoundError(2, "No such file", "/a/b"),
         UnicodeDecodeError("utf8", b"\xff", 0, 1, "bad"),
+        SyntaxError("odd", ("f.py", 3, 1, "x =", 3, 4)),
         SystemExit(3),
         KeyboardInterrupt(),
         ExceptionGroup("many", [ValueError(1), KeyError(2)]),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_exceptions_arrive_as_they_were(error: BaseException) -> None:
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "with-dask-or-ray"])
+def test_exceptions_arrive_as_they_were(
+    error: BaseException, others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Once imported, Dask and Ray have tblib pickle the exceptions of the whole process, and an
+    # earlier test may have done so.
+    for kind in type(error).__mro__[:-1]:
+        if others:
+            monkeypatch.setitem(copyreg.dispatch_table, kind, pickle_exception)
+        else:
+            monkeypatch.delitem(copyreg.dispatch_table, kind, raising=False)
     copy = unpack(pack(raised(error), PICKLING), PICKLING)
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert repr(copy.args) == repr(error.args)
+    assert getattr(copy, "code", None) == getattr(error, "code", None)
 
 
 def test_an_exception_with_an_odd_init_keeps_its_class_and_attributes() -> None:
