@@ -47,6 +47,26 @@ def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
     return digest.hexdigest()
 
 
+def same(one: Any, other: Any) -> bool:
+    """Say whether two plain values (and what they are made of) are equal and of the same types."""
+    return _joined(one, 0) == _joined(other, 0)
+
+
+def mark(values: Iterable[tuple[str, Any]]) -> str | None:
+    """Return 32 hex digits that stand for named values, ``None`` if one cannot be pickled."""
+    import hashlib
+
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for name, value in sorted(values, key=lambda pair: pair[0]):
+            part = _joined((name, value), 0)
+            digest.update(b"%d:" % len(part))
+            digest.update(part)
+    except Exception:  # pickling may raise anything
+        return None
+    return digest.hexdigest()
+
+
 def _parts(task: Any, arguments: dict[str, Any]) -> Iterator[bytes]:
     key = getattr(task, "key", None) or f"{task.fn.__module__}:{task.fn.__qualname__}"
     yield str(key).encode("utf-8", "surrogatepass")

@@ -60,7 +60,13 @@ def state_of_value(
 
 
 def keep_result(
-    run: Run, state: State[Any], serializer: str, *, wanted: bool, in_memory: bool
+    run: Run,
+    state: State[Any],
+    serializer: str,
+    *,
+    wanted: bool,
+    in_memory: bool,
+    inputs: str | None = None,
 ) -> str | None:
     """Write the value of a completed run to disk if that is wanted, record what it looks like, and
     drop it from memory if it is to be dropped and can be had back (or is not to be kept at all).
@@ -72,7 +78,7 @@ def keep_result(
     location, size = None, None
     if wanted:
         try:
-            location, size = run.recorder.results.write(value, serializer)
+            location, size = run.recorder.results.write(value, serializer, inputs)
         except (UnserialisableResult, OSError) as error:
             line(run, WARNING, f"The result is kept in memory only: {error}")
     record_result(run, value, size, location)

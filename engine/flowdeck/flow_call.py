@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowdeck.flows import Flow
+    from flowdeck.rerun import Reuse
     from flowdeck.upstreams import Upstream
 
 
@@ -120,7 +121,9 @@ def _create(
     if inputs.needs_look(parameters):
         parameters = {n: inputs.replace(v, value_of) for n, v in parameters.items()}
     no, stand_name = parent.submissions.stand_in(flow.name, definition, index, edges)
-    run = _subflow(flow, parameters, parent, Stand(parent, no, stand_name))
+    above = parent.submissions.reuse
+    again = None if above is None else above.subflow(definition, flow.name, index)
+    run = _subflow(flow, parameters, parent, Stand(parent, no, stand_name), again)
     parent.remember(definition, index, raw, run)
     parent.children.append(run)
     line(parent, INFO, f"Created subflow run {run.name!r} for flow {flow.name!r}")
@@ -154,13 +157,22 @@ def _root(flow: Flow[Any, Any], parameters: dict[str, Any]) -> FlowRun:
     )
     run = FlowRun(flow, info, recorder(), flow.task_runner.duplicate(), parameters)
     run.name_was_requested = asked.name is not None
+    if asked.reuse and asked.rerun_of is not None:
+        from flowdeck.rerun import Reuse
+
+        run.recorder.flush()  # the earlier run may have been this process's
+        run.submissions.reuse = Reuse.of(settings.home, asked.rerun_of)
     _record(run, None, asked)
     engine_line(run, INFO, f"Created flow run {name!r} for flow {flow.name!r}")
     return run
 
 
 def _subflow(
-    flow: Flow[Any, Any], parameters: dict[str, Any], parent: FlowRun, stand: Stand
+    flow: Flow[Any, Any],
+    parameters: dict[str, Any],
+    parent: FlowRun,
+    stand: Stand,
+    again: Reuse | None,
 ) -> FlowRun:
     above = parent.info
     info = FlowRunInfo(
@@ -178,7 +190,8 @@ def _subflow(
     )
     runner = flow.task_runner.duplicate()
     run = FlowRun(flow, info, parent.recorder, runner, parameters, parent, stand)
-    _record(run, stand, request.RunRequest())
+    run.submissions.reuse = again
+    _record(run, stand, request.RunRequest(rerun_of=None if again is None else again.uid))
     return run
 
 

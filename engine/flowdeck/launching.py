@@ -47,6 +47,7 @@ class Launch:
     name: str | None = None
     tags: Sequence[str] = ()
     rerun_of: str | None = None  # uid of the run that this one repeats
+    reuse: bool = False  # what completed in that run is not executed again
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,8 @@ def _command(what: Launch, home: Path, *, uid: str, name: str) -> list[str]:
         command += ["--runner-opt", f"{option}={value}"]
     if what.rerun_of:
         command += ["--rerun-of", what.rerun_of]
+    if what.reuse:
+        command.append("--reuse")
     if what.parameters or what.texts:
         path = StorePaths(home).launches / f"{uid}.json"
         given = {"values": json.loads(what.parameters or "{}"), "texts": dict(what.texts)}

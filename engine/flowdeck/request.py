@@ -20,6 +20,8 @@ class RunRequest:
         name: the run's name instead of a generated one.
         tags: added to the run's.
         rerun_of: uid of the run that this one repeats.
+        reuse: task runs that completed in that run are not executed again, see
+            :mod:`flowdeck.rerun`.
         target: ``file.py:flow`` or ``module:flow`` that started it, so that it can be repeated.
     """
 
@@ -27,6 +29,7 @@ class RunRequest:
     name: str | None = None
     tags: frozenset[str] = frozenset()
     rerun_of: str | None = None
+    reuse: bool = False
     target: str | None = None
 
 

@@ -1,7 +1,9 @@
 """Kept results: one file a value, in a folder that only the user can read.
 
-A file starts with one line, ``flowdeck-result 1 <serializer> <checksum>``, so a value is read back
-whatever the settings are by then, and a damaged file is not taken for a value.
+A file starts with one line, ``flowdeck-result 1 <serializer> <checksum> [<inputs>]``, so a value is
+read back whatever the settings are by then, and a damaged file is not taken for a value. ``inputs``
+marks what the value was computed from (:func:`flowdeck.rerun.mark`); it is here and not in the
+record because the file is as private as the value.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ __all__ = ["KeptValue", "ResultStore", "Serializer", "serializer"]
 _MAGIC: Final = b"flowdeck-result 1 "
 #: What a location looks like: 256 folders, so that none gets too many files.
 _LOCATION: Final = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")
-_HEADER: Final = re.compile(rb"flowdeck-result 1 ([a-z/]{1,40}) ([0-9a-f]{8})\n")
+_HEADER: Final = re.compile(
+    rb"flowdeck-result 1 ([a-z/]{1,40}) ([0-9a-f]{8})(?: ([0-9a-f]{32}))?\n"
+)
+_HEADER_BYTES: Final = 120
 
 
 class ResultStore:
@@ -37,12 +42,15 @@ class ResultStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, value: Any, serializer: str = "pickle") -> tuple[str, int]:
+    def write(
+        self, value: Any, serializer: str = "pickle", inputs: str | None = None
+    ) -> tuple[str, int]:
         """Keep a value.
 
         Args:
             value: anything the serializer takes.
             serializer: one of :data:`flowdeck.serializers.NAMES`.
+            inputs: 32 hex digits that stand for what the value was computed from.
 
         Returns:
             The location to read it back from, and its size in bytes.
@@ -55,7 +63,8 @@ class ResultStore:
         data = _serializer(serializer).dumps(value)
         name = os.urandom(16).hex()
         location = f"{name[:2]}/{name[2:]}"
-        header = _MAGIC + f"{serializer} {zlib.crc32(data):08x}\n".encode()
+        mark = f" {inputs}" if inputs else ""
+        header = _MAGIC + f"{serializer} {zlib.crc32(data):08x}{mark}\n".encode()
         self._write(self.folder / location, header, data)
         return location, len(data)
 
@@ -108,6 +117,31 @@ class ResultStore:
                 f"The kept result {location} cannot be read: {type(error).__name__}: {error}. The "
                 "code it was made with may have changed; run the task again to have it."
             ) from error
+
+    def look(self, location: str, size: int | None) -> str | None:
+        """Make sure that a kept value is there, without reading all of it.
+
+        Args:
+            location: where it is.
+            size: the bytes it should have, if that is known.
+
+        Returns:
+            What it was computed from, as :meth:`write` was told.
+
+        Raises:
+            MissingResult: it is gone, or cut off, or the location is none of this store.
+        """
+        try:
+            with self._path(location).open("rb") as file:
+                header = _HEADER.match(file.read(_HEADER_BYTES))
+                length = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise MissingResult(
+                f"The kept result {location} is gone: {error.strerror or error}."
+            ) from error
+        if header is None or (size is not None and length != header.end() + size):
+            raise MissingResult(f"The kept result {location} is damaged.")
+        return None if header[3] is None else header[3].decode()
 
     def discard(self, location: str) -> bool:
         """Delete a kept value; ``False`` if it was gone already.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowdeck.flow_run import FlowRun
+    from flowdeck.rerun import Reuse
     from flowdeck.tasks import Task
 
 #: Task runs of one flow run: their number has 24 bits in the record.
@@ -46,6 +47,10 @@ class Submissions:
         self.counted: list[TaskRun] = []
         #: Those that have not ended (also the ones that do not count).
         self.open: set[TaskRun] = set()
+        #: What runs that are not to be executed take over from an earlier flow run.
+        self.reuse: Reuse | None = None
+        #: By number, what stands for the arguments of those whose results are kept.
+        self.marks: dict[int, str | None] = {}
 
     def next_attempt(self) -> None:
         """Count calls anew; numbers go on."""
@@ -113,6 +118,12 @@ class Submissions:
         self.open.add(run)
         flow_run.remember(task.key, index, parameters, run)
         self._record(run, map_index, recorded)
+        if flow_run.info.persist_result or task.persist_result or task.cache_key_fn is not None:
+            from flowdeck.rerun import mark
+
+            self.marks[no] = mark(parameters)
+        if self.reuse is not None:
+            self.reuse.offer(run, recorded)
         line(flow_run, INFO, f"Created task run {run.name!r} for task {task.name!r}")
         return run, upstreams
 
@@ -177,6 +188,9 @@ class Submissions:
             if verdict is Verdict.WAIT:
                 self._announce(run)
                 return False
+        if self.reuse is not None and self.reuse.serve(run):
+            self.ended(run)
+            return False
         self._announce(run)
         return True
 
@@ -192,6 +206,7 @@ class Submissions:
             runner.tracks_dependencies
             and run.task.cache_key_fn is None
             and not (run.tags and run.recorder.has_limits())
+            and not (self.reuse is not None and self.reuse.offers(run))
         )
         return [
             (pair[0].task_run, pair[1])
@@ -224,6 +239,9 @@ class Submissions:
         bad = first_bad(upstreams)
         if bad is not None:
             self.block(run, bad)
+            return False
+        if self.reuse is not None and self.reuse.serve(run):
+            self.ended(run)
             return False
         line(self._flow_run, INFO, f"Executing {run.name!r} immediately...")
         return True
@@ -295,12 +313,17 @@ class Submissions:
                 callbacks, run.callbacks = run.callbacks, None
                 run.context = run.parameters = run.interrupt = None
             run.owner.submissions.open.discard(run)
+            if run.owner.submissions.marks:
+                run.owner.submissions.marks.pop(run.no, None)
             for callback in callbacks or ():
                 callback(run)
             for dependent, verdict in decided:
                 submissions = dependent.owner.submissions
                 if verdict is Verdict.READY:
-                    submissions.ready(dependent)
+                    if submissions.reuse is None or not submissions.reuse.serve(dependent):
+                        submissions.ready(dependent)
+                    else:
+                        ended.append(dependent)
                     continue
                 state = not_ready(run.uid)
                 dependent.enter(state)

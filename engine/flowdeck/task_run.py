@@ -260,7 +260,8 @@ def _keep_result(run: TaskRun, state: State[Any], cache_key: str | None) -> None
         record_result(run, state.data, None, None)
         return
     serializer = task.serializer(run.info)
-    location = keep_result(run, state, serializer, wanted=wanted, in_memory=in_memory)
+    mark = None if run.owner is None else run.owner.submissions.marks.get(run.no)
+    location = keep_result(run, state, serializer, wanted=wanted, in_memory=in_memory, inputs=mark)
     if location is not None and cache_key is not None:
         us = now_us()
         expires = task.cache_expires_us(us)

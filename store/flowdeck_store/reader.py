@@ -9,6 +9,7 @@ from flowdeck_store.reader_details import DetailReads
 from flowdeck_store.reader_groups import GroupReads
 from flowdeck_store.reader_logs import LogReads
 from flowdeck_store.reader_refs import ReferenceReads
+from flowdeck_store.reader_reuse import ReuseReads
 from flowdeck_store.statistics import StatisticsReads
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "RowIndex", "Window"]
 
 
-class Reader(ReferenceReads, StatisticsReads, LogReads, DetailReads, GroupReads):
+class Reader(ReferenceReads, StatisticsReads, LogReads, DetailReads, GroupReads, ReuseReads):
     """Reads one store. Nothing it does can change the store or block its writers.
 
     A store that is not there yet reads as empty and is picked up once it appears; one that was

@@ -23,6 +23,12 @@ _PLACEHOLDER = re.compile(r"<[^<>\n]{1,100}>")
 @click.command("retry")
 @run_argument("ref")
 @click.option(
+    "--failed", is_flag=True, help="Take over what completed; run only the rest, and what needs it."
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="With --failed: only say what would run again, and why."
+)
+@click.option(
     "-p",
     "--param",
     "texts",
@@ -42,6 +48,8 @@ _PLACEHOLDER = re.compile(r"<[^<>\n]{1,100}>")
 def command(
     ctx: click.Context,
     ref: str,
+    failed: bool,
+    dry_run: bool,
     texts: tuple[str, ...],
     runner: str | None,
     options: tuple[str, ...],
@@ -52,17 +60,27 @@ def command(
 ) -> None:
     """Run the flow of an earlier run again, with its parameters, runner and tags.
 
-    All of its tasks run again; those with a cache key take their cached results.
+    All of its tasks run again; those with a cache key take their cached results. With --failed,
+    tasks that completed are not executed again if their results were kept (or are numbers, short
+    texts and the like) and their inputs are the same; what is reused is said first.
 
     \b
-    Example:
+    Examples:
       flowdeck retry @last-failed -p limit=10
+      flowdeck retry @last --failed
     """  # fmt: skip
     from flowdeck_app.cli.given import pairs
+    from flowdeck_app.cli.retry_failed import plan_of, say_plan, show_plan
     from flowdeck_app.cli.running import Order, carry_out
 
+    if dry_run and not failed:
+        raise click.UsageError("--dry-run goes with --failed: all tasks run again without it.")
     with reading() as reader:
         run = reader.resolve_run(ref)
+        plan = plan_of(reader, run) if failed else None
+    if plan is not None and dry_run:
+        show_plan(plan, as_json=as_json)
+        return
     replaced = pairs(texts, "-p")
     order = Order(
         target=_target(run),
@@ -73,8 +91,11 @@ def command(
         name=name or None,
         tags=run.tags,
         rerun_of=run.uid,
+        reuse=failed,
     )
     say(f"flowdeck: again {run.name} (#{run.id}): {order.target}")
+    if plan is not None:
+        say_plan(plan)
     if detach:
         from flowdeck_app.cli.run import launch_detached
 

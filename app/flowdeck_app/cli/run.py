@@ -52,6 +52,7 @@ def complete_target(
 @json_option
 @click.option("--run-uid", hidden=True, help="The launched run to take over.")
 @click.option("--rerun-of", hidden=True, shell_complete=complete_run)
+@click.option("--reuse", is_flag=True, hidden=True, help="Run only what did not complete there.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -67,6 +68,7 @@ def command(
     as_json: bool,
     run_uid: str | None,
     rerun_of: str | None,
+    reuse: bool,
 ) -> None:
     """Run the flow TARGET: path/file.py:flow or package.module:flow.
 
@@ -93,6 +95,7 @@ def command(
         tags=tags,
         run_uid=run_uid,
         rerun_of=rerun_of,
+        reuse=reuse,
     )
     twice = sorted(order.values.keys() & order.texts.keys())
     if twice:

@@ -35,6 +35,7 @@ class Order:
     tags: tuple[str, ...] = ()
     run_uid: str | None = None
     rerun_of: str | None = None
+    reuse: bool = False  # what completed in that run is not executed again
 
     def launch(self) -> Launch:
         """Return the same for a detached process."""
@@ -49,6 +50,7 @@ class Order:
             name=self.name,
             tags=self.tags,
             rerun_of=self.rerun_of,
+            reuse=self.reuse,
         )
 
 
@@ -201,6 +203,7 @@ def _execute(call: Callable[[], Any], order: Order, uid: str, *, quiet: bool) ->
         name=order.name,
         tags=frozenset(order.tags),
         rerun_of=order.rerun_of,
+        reuse=order.reuse,
         target=order.target,
     )
     live = is_terminal(sys.stderr) and not quiet
