@@ -5,25 +5,26 @@
     python benchmarks/app.py ... --store DIR    make the store there once, use it again later
 
 A store with that many task runs over many runs, one of which has ``--biggest`` task runs and all
-log lines, is made in a temporary folder. The app runs headless at 120x40 with everything that a
-user's has: the thread that watches the store, the real screens. What is measured:
+log lines, is made in a temporary folder (app_store.py). The app runs headless at 120x40 with
+everything that a user's has: the thread that watches the store, the real screens. Measured are:
 
-- first paint: from making the app to the first frame, and to the rows of Home
+- first paint: from calling ``flowdeck`` in a terminal to Home's frame and to its rows
+  (app_start.py)
 - key to paint: from a key to the frame that shows what it did, in the tables of tasks, runs, logs
 - filter to paint: from the last typed letter, with the 150 ms that are waited for more letters
 - state change to screen: another process records the end of a task; the run's header shows it
 - idle: processor time of the app while nothing happens; memory at the end
+
+What a run of 5,000 tasks with 10,000 events a second costs the app is measured by app_live.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -33,20 +34,21 @@ from statistics import median, quantiles
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / part) for part in ("engine", "store", "app", "tests")]
+sys.path[:0] = [str(ROOT / part) for part in ("engine", "store", "app")]
 
+from app_start import starts  # noqa: E402
+from app_store import fill, made  # noqa: E402
 from textual import events as textual_events  # noqa: E402
 
 from flowdeck_app.app import FlowdeckApp  # noqa: E402
 from flowdeck_app.widgets.line_view import LineView  # noqa: E402
 from flowdeck_store import events as ev  # noqa: E402
-from flowdeck_store.states import COMPLETED, FAILED, PENDING, RUNNING  # noqa: E402
+from flowdeck_store.states import COMPLETED, PENDING, RUNNING  # noqa: E402
 from flowdeck_store.writer import Session  # noqa: E402
-from store_builder import StoreBuilder  # noqa: E402
 
 #: Figure -> budget in ms (or percent for the processor), from the project's architecture.
 BUDGETS = {
-    "first paint": 500.0,
+    "first paint, from the call": 500.0,
     "key to paint, tasks": 50.0,
     "key to paint, runs": 50.0,
     "key to paint, logs": 50.0,
@@ -56,81 +58,6 @@ BUDGETS = {
 SIZE = (120, 40)
 CHANGES = 40
 KEYS = ("j", "pagedown", "k", "G", "pageup", "g", "pagedown", "j")
-
-
-# -- the store -----------------------------------------------------------------------------------
-
-
-def fill(home: Path, tasks: int, biggest: int, logs: int) -> int:
-    """Make the store and return the number of the big run."""
-    builder = StoreBuilder(home)
-    db = builder.db
-    start = time.time_ns() // 1000 - 7 * 86_400_000_000
-    per_run = max(1, min(500, (tasks - biggest) // 300))
-    sizes = [per_run] * ((tasks - biggest) // per_run) + [biggest]
-    spacing = 6 * 86_400_000_000 // len(sizes)
-    task_id = builder._id_of("tasks", "/flows/etl.py:fetch", name="fetch", retries=2)
-    db.execute("BEGIN")
-    for place, size in enumerate(sizes):
-        at = start + place * spacing
-        bad = place % 9 == 0
-        run = builder.run(
-            f"run-{place}", flow=f"flow_{place % 40}", created=at, started=at, seconds=60.0,
-            state=FAILED if bad else COMPLETED, runner=("dask", "concurrent")[place % 2],
-            params='{"limit": 500}', tags=["prod"] if place % 3 else None,
-        )  # fmt: skip
-        _add_tasks(db, run, size, at, task_id)
-        db.execute(
-            "UPDATE flow_runs SET n_completed = ?, n_failed = ? WHERE id = ?",
-            (size - size // 100, size // 100, run),
-        )
-    _add_logs(db, run, logs, biggest, start)
-    db.execute("COMMIT")
-    builder.close()
-    return run
-
-
-def made(home: Path) -> int | None:
-    """Return the number of the big run of a store that an earlier call made, if there is one."""
-    if not (home / "flowdeck.db").exists():
-        return None
-    with contextlib.closing(sqlite3.connect(home / "flowdeck.db")) as db:
-        found = db.execute(
-            "SELECT id FROM flow_runs WHERE name LIKE 'run-%' ORDER BY n_completed DESC LIMIT 1"
-        ).fetchone()
-    return int(found[0]) if found else None
-
-
-def _add_tasks(db: Any, run: int, size: int, at: int, task_id: int) -> None:
-    db.executemany(
-        "INSERT INTO task_runs(id, task_id, name, map_index, state, state_us, state_msg, created_us,"
-        " started_us, ended_us, worker) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (run << 24 | no, task_id, f"fetch[{no - 1}]", no - 1,
-             FAILED if no % 100 == 0 else COMPLETED, at + no * 900,
-             "HTTPError: 502" if no % 100 == 0 else None, at, at + no * 500, at + no * 900,
-             f"w-{no % 8}")
-            for no in range(1, size + 1)
-        ),
-    )  # fmt: skip
-
-
-def _add_logs(db: Any, run: int, logs: int, biggest: int, at: int) -> None:
-    db.execute("INSERT INTO log_sources(name) VALUES('flowdeck.task_runs')")
-    (source,) = db.execute("SELECT max(id) FROM log_sources").fetchone()
-    db.executemany(
-        "INSERT INTO logs(run_id, task_no, us, level, src, msg) VALUES(?, ?, ?, ?, ?, ?)",
-        (
-            (run, n % biggest + 1, at + n * 100, 30 if n % 50 == 0 else 20, source,
-             f"row {n} of the file was read and written, with a text of some length behind it")
-            for n in range(logs)
-        ),
-    )  # fmt: skip
-    db.execute(
-        "UPDATE flow_runs SET n_logs = ?, n_warn = ?, log_lo = (SELECT min(seq) FROM logs), "
-        "log_hi = (SELECT max(seq) FROM logs) WHERE id = ?",
-        (logs, (logs + 49) // 50, run),
-    )
 
 
 def produce(home: Path) -> None:
@@ -166,13 +93,11 @@ class WatchedApp(FlowdeckApp):
     """The app, which tells when it paints."""
 
     painted = 0.0
-    first = 0.0
     on_paint: Any = None
 
     def _display(self, screen: Any, renderable: Any) -> None:
         super()._display(screen, renderable)
         self.painted = time.perf_counter()
-        self.first = self.first or self.painted
         if self.on_paint is not None:
             self.on_paint()
 
@@ -184,21 +109,6 @@ async def until(condition: Any, seconds: float = 120.0) -> None:
         if time.perf_counter() > deadline:
             raise TimeoutError("the app did not come to what was expected")
         await asyncio.sleep(0.001)
-
-
-async def first_paint(home: Path) -> dict[str, float]:
-    """Measure the start of the app on Home."""
-    began = time.perf_counter()
-    app = WatchedApp(home, folder=home, remember=False)
-    async with app.run_test(size=SIZE):
-        await until(lambda: app.first)
-        seen = {"first paint": (app.first - began) * 1e3}
-        await until(lambda: app.screen.query("#flows"))
-        table = app.screen.query_one("#flows", LineView)
-        recent = app.screen.query_one("#recent", LineView)
-        await until(lambda: table.loaded and recent.loaded)
-        seen["rows of Home"] = (time.perf_counter() - began) * 1e3
-    return seen
 
 
 async def press(app: WatchedApp, view: LineView[Any], key: str) -> float:
@@ -247,7 +157,7 @@ async def moves(home: Path, big: int) -> dict[str, float]:
     seen = {}
     app = WatchedApp(home, folder=home, remember=False)
     async with app.run_test(size=SIZE):
-        await until(lambda: app.first)
+        await until(lambda: app.painted)
         app.show_mode("runs")
         await until(lambda: app.screen.query("#runs"))
         runs = app.screen.query_one("#runs", LineView)
@@ -324,7 +234,7 @@ async def idle(home: Path, seconds: float) -> dict[str, float]:
 
 def measure(home: Path, big: int, seconds: float) -> dict[str, float]:
     """Return all figures: ms, percent, MB."""
-    seen = asyncio.run(first_paint(home))
+    seen = starts(home)
     seen |= asyncio.run(moves(home, big))
     seen |= asyncio.run(changes(home))
     seen |= asyncio.run(idle(home, seconds))

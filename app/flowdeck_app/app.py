@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -16,11 +17,10 @@ from flowdeck_app.access import StoreAccess
 from flowdeck_app.actions import bindings
 from flowdeck_app.glyphs import symbols
 from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth
-from flowdeck_app.palette import Palette
 from flowdeck_app.screen_table import screen_class, screen_exists
 from flowdeck_app.screens.base import FlowdeckScreen
-from flowdeck_app.screens.help import HelpScreen, help_title
 from flowdeck_app.services import AppServices
+from flowdeck_app.stylesheet import KeptStylesheet
 from flowdeck_app.ui_state import UiState
 from flowdeck_app.views.look import Look
 from flowdeck_app.views.times import TimeMode
@@ -88,6 +88,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         super().__init__()
         if no_color is not None:  # Textual takes it away; what we start should see it
             os.environ["NO_COLOR"] = no_color
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self.home, self.folder = home, folder if folder is not None else Path.cwd()
         self.symbols = symbols(ascii_only)
         self._scrollbar = ScrollBar.renderer
@@ -214,8 +215,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     # -- going places ----------------------------------------------------------------------
 
     def show_mode(self, name: str) -> None:
-        """Show Home or Runs, where they were left."""
-        if name in self._modes:
+        """Show Home or Runs where they were left; from within, the screen itself."""
+        if name == self.current_mode:
+            self.back_to(len(self.screen_stack) - 1)
+        elif name in self._modes:
             self.switch_mode(name)
             self.state.put("mode", value=name)
 
@@ -246,7 +249,8 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         """Ask the guards of the action registry; hide the way to where one is."""
         if action in {"go_home", "go_runs"}:
             name = action.removeprefix("go_")
-            return name in self._modes and name != self.current_mode
+            there = name == self.current_mode and len(self.screen_stack) == 1
+            return name in self._modes and not there
         return may(self, action)
 
     def action_go_home(self) -> None:
@@ -259,11 +263,15 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
 
     def action_app_palette(self) -> None:
         """Open the command palette."""
+        from flowdeck_app.palette import Palette  # not needed for the first frame
+
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette())
 
     def action_app_help(self) -> None:
         """Open the help of this screen."""
+        from flowdeck_app.screens.help import HelpScreen, help_title  # as above
+
         self.push_screen(HelpScreen(self.screen.active_bindings, help_title(self.screen)))
 
     def action_app_copy_selection(self) -> None:
@@ -324,5 +332,18 @@ def run_app(
     )
     if not animation:
         app.animation_level = "none"
+    _trust_the_terminal()
     app.run()
     return app.return_code or 0
+
+
+def _trust_the_terminal() -> None:
+    """Forget COLUMNS and LINES where the terminal knows its size: exported by a shell or a container
+    they would be the app's size for ever, whatever the window does."""
+    try:
+        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except (OSError, ValueError):  # no terminal: a browser's size is in these variables
+        return
+    if size.columns and size.lines:
+        os.environ.pop("COLUMNS", None)
+        os.environ.pop("LINES", None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from flowdeck.task_runners import is_installed
 from flowdeck_app.views.home_health import HomeHealth, health_lines
 from flowdeck_app.widgets.guard import look_of
 from flowdeck_store.states import BUCKETS, CRASHED, FAILED
@@ -39,6 +38,8 @@ def read_health(reader: Reader, now_us: int) -> HomeHealth:
         name = tasks[0].name if tasks else None
         failures = reader.failures(run.id, no)
         failure = failures[-1] if failures else None
+    from flowdeck.task_runners import is_installed  # imports the engine: after the first frame
+
     engines = tuple((label, is_installed(name)) for label, name in _ENGINES)
     return HomeHealth(reader.store_info(), day, engines, None, run, name, failure)
 
