@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Self
+
+from clusters import with_group
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,18 +112,15 @@ class Programs:
         return (self._folder / "programs.log").read_text(errors="replace")
 
     def __exit__(self, *_: object) -> None:
-        for process in [*self.workers, self.scheduler]:
-            if process is not None and process.poll() is None:
-                # The nanny's child too: it is in the session that we started.
-                with_group(process, signal.SIGKILL)
-        for process in [*self.workers, self.scheduler]:
-            if process is not None:
+        programs = [process for process in [*self.workers, self.scheduler] if process is not None]
+        for process in programs:
+            process.terminate()
+        for process in programs:
+            # Kindly at first: who is killed leaves semaphores behind in /dev/shm.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-
-
-def with_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a process that we started and to what it started."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
+        for process in programs:
+            with_group(
+                process, signal.SIGKILL
+            )  # the nanny's child is in the session that we started
+            process.wait(10)

@@ -75,19 +75,26 @@ def ray_head() -> Iterator[Any]:
     """A Ray that runs as programs of its own."""
     from ray_programs import RayHead
 
-    with RayHead() as head, pytest.MonkeyPatch.context() as patch:
-        for name, value in head.environment.items():
-            patch.setenv(name, value)
+    with RayHead() as head:
         yield head
 
 
 @pytest.fixture(scope="module")
-def ray_connected(ray_head: Any) -> Iterator[str]:
+def ray_token(ray_head: Any) -> Iterator[Any]:
+    """That Ray, while this process has its token: not longer, other tests have Rays of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_head.environment.items():
+            patch.setenv(name, value)
+        yield ray_head
+
+
+@pytest.fixture(scope="module")
+def ray_connected(ray_token: Any) -> Iterator[str]:
     """Its address, while the process holds the connection that flow runs then share."""
     from ray_programs import connected
 
-    with connected(ray_head.address):
-        yield ray_head.address
+    with connected(ray_token.address):
+        yield ray_token.address
 
 
 @pytest.fixture

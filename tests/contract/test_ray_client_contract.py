@@ -14,12 +14,12 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def ray_client(ray_head: Any) -> Iterator[str]:
+def ray_client(ray_token: Any) -> Iterator[str]:
     """The address of the client server, while the process holds a connection to it."""
     from ray_programs import connected
 
-    with connected(ray_head.client_address):
-        yield ray_head.client_address
+    with connected(ray_token.client_address):
+        yield ray_token.client_address
 
 
 @pytest.fixture

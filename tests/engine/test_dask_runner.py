@@ -297,6 +297,14 @@ def test_modules_beside_the_flow_need_not_be_on_the_workers(
 
 def test_priorities_decide_who_goes_first(tmp_path: Path) -> None:
     order, gate = tmp_path / "order", tmp_path / "gate"
+    made = []
+
+    class Cluster(distributed.LocalCluster):  # type: ignore[misc,name-defined,unused-ignore]
+        """A temporary cluster that the test can ask."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            made.append(self)
 
     @task
     def wait_for_gate() -> None:
@@ -309,7 +317,7 @@ def test_priorities_decide_who_goes_first(tmp_path: Path) -> None:
         with open(order, "a") as file:
             file.write(f"{x} ")
 
-    @flow(task_runner=DaskTaskRunner(cluster_kwargs={**TWO, "n_workers": 1}))
+    @flow(task_runner=DaskTaskRunner(cluster_class=Cluster, cluster_kwargs={**TWO, "n_workers": 1}))
     def f() -> None:
         wait_for_gate.submit()
         with dask.annotate(priority=-10):
@@ -318,11 +326,19 @@ def test_priorities_decide_who_goes_first(tmp_path: Path) -> None:
             note.map([2, 3])
         note.submit(4)
         last = identity.submit(0)
+        # What a worker has not got yet cannot go first, whatever its priority.
+        with distributed.Client(made[0], set_as_default=False) as client:
+            until(lambda: list(client.run(tasks_there).values()) == [6])
         gate.touch()
         last.wait()
 
     assert f(return_state=True).is_completed()
     assert order.read_text().split() == ["2", "3", "4", "1"]
+
+
+def tasks_there(dask_worker: Any) -> int:
+    """Return how many tasks a worker has."""
+    return len(dask_worker.state.tasks)
 
 
 def test_resources_and_workers_are_respected(existing: DaskTaskRunner, tmp_path: Path) -> None:

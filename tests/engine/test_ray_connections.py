@@ -40,10 +40,12 @@ class Machine:
         """Run a script; return what its last line of output says, as JSON, and its stderr."""
         file = self.folder / "the_script.py"
         file.write_text(textwrap.dedent(script))
+        # Whoever has a token in the environment does not get one made.
+        without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
         done = subprocess.run(
             [sys.executable, str(file)],
             env={
-                **os.environ,
+                **without,
                 "HOME": str(self.user),
                 "TMPDIR": str(self.temp),
                 "FLOWDECK_HOME": str(self.folder / "home"),

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
-import textwrap
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dask_programs import Programs, with_group
-from flowdeck import cancellation, flow, recording, task
+from clusters import (
+    ANSWERS,
+    Machine,
+    cancel_soon,
+    closed_port,
+    identity,
+    impostor,
+    is_alive,
+    machine,
+    note_pid_and_wait,
+    states_of,
+    until,
+    with_group,
+)
+from dask_programs import Programs
+from flowdeck import flow, recording, task
 from flowdeck.task_runners import DaskTaskRunner
 from flowdeck_store.reader import Reader
 
@@ -38,95 +48,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
         yield running
 
 
-def until(condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@task
-def note_pid_and_wait(path: str) -> None:
-    """Runs until the test is done with it."""
-    with open(path + ".new", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename(path + ".new", path)
-    deadline = time.monotonic() + 120
-    while os.path.exists(path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-@task
-def count_call(folder: str, x: int) -> int:
-    descriptor, _ = __import__("tempfile").mkstemp(prefix=f"{x}-", dir=folder)
-    os.close(descriptor)
-    time.sleep(0.002)
-    return x
-
-
-@task
-def identity(x: Any) -> Any:
-    return x
-
-
-def states_of(home: Path) -> dict[int, list[str]]:
-    """Return the states that each task run of the last flow run went through."""
-    recording.close_all()
-    with Reader.open(home) as reader:
-        run = reader.resolve_run("@last")
-        return {
-            row.no: [state.state for state in reader.states(run.id, row.no)]
-            for row in reader.tasks(run.id, limit=10_000)
-        }
-
-
 # -- workers that die --------------------------------------------------------------------------------------
-
-
-def test_a_killed_worker_crashes_what_it_executed_and_nothing_else(
-    tmp_path: Path, home: Path
-) -> None:
-    mark, calls = tmp_path / "pid", tmp_path / "calls"
-    calls.mkdir()
-
-    @flow(task_runner=DaskTaskRunner(cluster_kwargs=TWO))
-    def f() -> Any:
-        victim = note_pid_and_wait.submit(str(mark))
-        after = identity.submit(victim)
-        others = count_call.map([str(calls)] * 200, range(200))
-        until(lambda: victim.get_state().is_running() and mark.exists())
-        os.kill(int(mark.read_text()), signal.SIGKILL)
-        states = [future.wait() for future in others]
-        return (
-            str(victim.wait().message),
-            after.wait().name,
-            Counter(state.name for state in states),
-            [future.result() for future in others],
-        )
-
-    message, after, names, values = f()
-    assert message.startswith(
-        "Execution was interrupted by an unexpected exception: KilledWorker: The worker tcp://"
-    )
-    assert "died: it was killed, ran out of memory, or its process exited." in message
-    assert after == "NotReady"
-    assert names == {"Completed": 200}
-    assert values == list(range(200))
-    history = states_of(home)
-    assert len(history) == 202
-    assert history[1] == ["Pending", "Running", "Crashed"]
-    assert history[2] == ["Pending", "NotReady"]
-    # None lost, none doubled, whatever Dask had to begin anew.
-    for no in range(3, 203):
-        assert [s for s in history[no] if s != "Rerunning"] == ["Pending", "Running", "Completed"]
 
 
 def test_a_task_that_ends_its_process_is_tried_as_often_as_the_cluster_says(
@@ -235,7 +157,7 @@ def test_a_cluster_that_goes_away_crashes_what_it_had(tmp_path: Path, home: Path
 
 
 def test_an_address_where_nothing_answers_is_told_within_seconds() -> None:
-    @flow(task_runner=DaskTaskRunner(address=f"tcp://127.0.0.1:{free_port()}"))
+    @flow(task_runner=DaskTaskRunner(address=f"tcp://127.0.0.1:{closed_port()}"))
     def f() -> None:
         raise AssertionError("never called")
 
@@ -245,43 +167,19 @@ def test_an_address_where_nothing_answers_is_told_within_seconds() -> None:
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_something_else_that_answers_is_told_within_seconds(answer: bytes) -> None:
     threads = threading.active_count()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stop = threading.Event()
+    with impostor(answer) as there:
+        runner = DaskTaskRunner(address=f"tcp://{there}", client_kwargs={"timeout": 2})
 
-        def serve() -> None:
-            server.settimeout(0.1)
-            connections = []
-            while not stop.is_set():
-                try:
-                    connection, _ = server.accept()
-                except TimeoutError:
-                    continue
-                connections.append(connection)
-                try:
-                    connection.sendall(answer)
-                except OSError:
-                    pass  # it was only a knock
-            for connection in connections:
-                connection.close()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-        @flow(task_runner=DaskTaskRunner(address=address, client_kwargs={"timeout": 2}))
+        @flow(task_runner=runner)
         def f() -> None:
             raise AssertionError("never called")
 
         began = time.monotonic()
-        try:
-            with pytest.raises(ConnectionError, match="does not talk like a Dask scheduler"):
-                f(return_state=True)
-        finally:
-            stop.set()
-            thread.join()
+        with pytest.raises(ConnectionError, match="does not talk like a Dask scheduler"):
+            f(return_state=True)
     assert time.monotonic() - began < 15
     assert threading.active_count() <= threads + 1  # the recorder's
 
@@ -345,40 +243,6 @@ def test_code_that_a_worker_cannot_import_crashes_its_task_only(
 # -- stopping ------------------------------------------------------------------------------------------------
 
 
-def cancel_soon() -> None:
-    (run,) = cancellation.live.values()
-    threading.Thread(target=cancellation.cancel, args=[run]).start()
-
-
-def test_cancelling_drops_what_waits_and_interrupts_what_runs(
-    tmp_path: Path, home: Path, programs: Programs
-) -> None:
-    marks = [tmp_path / "a", tmp_path / "b"]
-
-    @flow(task_runner=DaskTaskRunner(address=programs.address))
-    def f() -> None:
-        running = [note_pid_and_wait.submit(str(mark)) for mark in marks]
-        identity.map(range(50))
-        identity.submit(running)
-        until(lambda: all(future.get_state().is_running() for future in running))
-        cancel_soon()
-        for future in running:
-            future.wait()
-
-    began = time.monotonic()
-    assert f(return_state=True).is_cancelled()
-    assert time.monotonic() - began < 30
-    history = states_of(home)
-    assert Counter(states[-1] for states in history.values()) == {"Cancelled": 53}
-    assert history[1] == history[2] == ["Pending", "Running", "Cancelled"]
-
-    @flow(task_runner=DaskTaskRunner(address=programs.address))
-    def afterwards() -> Any:
-        return [future.result() for future in identity.map(range(8))]
-
-    assert afterwards() == list(range(8))
-
-
 def test_a_function_that_cannot_be_interrupted_ends_with_its_cluster(
     tmp_path: Path, home: Path
 ) -> None:
@@ -424,94 +288,37 @@ SCRIPT = """
 """
 
 
-def started_script(folder: Path, home: Path) -> tuple[subprocess.Popen[str], list[int]]:
-    path = folder / "script.py"
-    path.write_text(textwrap.dedent(SCRIPT))
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        env={**os.environ, "FLOWDECK_HOME": str(home), "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def started(there: Machine) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start that script; return it and its workers' pids."""
+    process = there.start(SCRIPT)
     assert process.stdout is not None
-    pids = [int(process.stdout.readline().split()[1]) for _ in range(2)]
-    return process, pids
+    return process, [int(process.stdout.readline().split()[1]) for _ in range(2)]
 
 
-def test_ctrl_c_ends_everything_without_noise(tmp_path: Path, home: Path) -> None:
-    process, workers = started_script(tmp_path, home)
-    with_group(process, signal.SIGINT)  # as a terminal does: to all of them
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    until(lambda: not any(is_alive(pid) for pid in workers))
+def test_ctrl_c_ends_everything_without_noise() -> None:
+    with machine() as there:
+        process, _ = started(there)
+        with_group(process, signal.SIGINT)  # as a terminal does: to all of them
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGINT
+        until(lambda: there.left == [])
+        with there.reader() as reader:
+            assert reader.resolve_run("@last").is_final
     log, _, trace = err.partition("Traceback (most recent call last)")
     assert all(" | " in line for line in log.splitlines()), err
     assert "Traceback" not in trace
     assert trace.rstrip().endswith("KeyboardInterrupt")
     assert "Execution was aborted by an interrupt signal." in log
-    assert [path.name for path in tmp_path.glob("*dask*")] == []
 
 
-def test_workers_do_not_outlive_a_killed_flow_and_the_next_one_cleans_up(
-    tmp_path: Path, home: Path
-) -> None:
-    process, workers = started_script(tmp_path, home)
-    process.kill()
-    process.communicate(timeout=60)
-    until(lambda: not any(is_alive(pid) for pid in workers))
-    assert len(list(tmp_path.glob("flowdeck-dask-*"))) == 1
-    process, workers = started_script(tmp_path, home)
-    process.terminate()
-    process.communicate(timeout=60)
-    until(lambda: not any(is_alive(pid) for pid in workers))
-    assert list(tmp_path.glob("flowdeck-dask-*")) == []
-
-
-# -- many in a row -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_twenty_runs_in_a_row_leave_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import tempfile
-
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-
-    @flow(task_runner=DaskTaskRunner(cluster_kwargs=TWO))
-    def f() -> Any:
-        return [future.result() for future in identity.map(range(20))]
-
-    def counts() -> tuple[int, int, int]:
-        children = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        ours = [c for c in children if "resource_tracker" not in c and " ps " not in c]
-        descriptors = len(os.listdir("/proc/self/fd"))
-        return len(ours), threading.active_count(), descriptors
-
-    for _ in range(2):  # what Python and Dask start once and keep
-        assert f() == list(range(20))
-    before = counts()
-    for _ in range(18):
-        assert f() == list(range(20))
-    children, alive, descriptors = counts()
-    assert children == before[0]
-    assert alive <= before[1]
-    assert descriptors <= before[2] + 2
-    assert list(folder.iterdir()) == []
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def test_workers_do_not_outlive_a_killed_flow_and_the_next_one_cleans_up() -> None:
+    with machine() as there:
+        process, _ = started(there)
+        process.kill()
+        process.communicate(timeout=60)
+        until(lambda: there.processes == [])
+        assert len(list(there.temp.glob("flowdeck-dask-*"))) == 1
+        process, _ = started(there)
+        process.terminate()
+        process.communicate(timeout=60)
+        until(lambda: there.left == [])

@@ -199,6 +199,18 @@ def _close_client(client: Any) -> None:
 def _close_cluster(cluster: Any) -> None:
     with contextlib.suppress(Exception):
         cluster.close(timeout=5)
+    _forget_schedulers()
+
+
+def _forget_schedulers() -> None:
+    """Have Dask let go of schedulers that are closed, and of what they know of our runs.
+
+    It remembers for each handler which arguments that takes, without limit, and with the handlers
+    their schedulers: half a megabyte for each temporary cluster of this process.
+    """
+    core: Any = distributed.core
+    with contextlib.suppress(AttributeError):  # another version: it may be mended there
+        core._expects_comm.cache_clear()
 
 
 def _kill_workers(cluster: Any) -> None:
