@@ -61,6 +61,13 @@ def test_what_is_as_the_default_is_not_passed_on() -> None:
     assert found.given() == {"day": "2026-11-22"}
 
 
+def test_an_emptied_number_is_the_default_again_an_emptied_text_is_empty() -> None:
+    limit = info("limit", "int", default_json="400")
+    found = form(limit, info("text", "text", default_json='"x"'))
+    found.texts = {"limit": "", "text": ""}
+    assert found.given() == {"text": ""}
+
+
 @pytest.mark.parametrize(
     ("widget", "good", "bad"),
     [

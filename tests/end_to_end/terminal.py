@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -28,15 +28,24 @@ class Terminal:
         home: where the app keeps its record.
         folder: working folder of the app.
         size: columns and rows.
+        env: further variables of its environment.
     """
 
-    def __init__(self, home: Path, folder: Path, size: tuple[int, int] = (100, 30)) -> None:
+    def __init__(
+        self,
+        home: Path,
+        folder: Path,
+        size: tuple[int, int] = (100, 30),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._socket = f"flowdeck-{uuid.uuid4().hex[:12]}"
         command = shlex.join([sys.executable, "-P", "-m", "flowdeck_app"])
         width, height = map(str, size)
+        given = {"FLOWDECK_HOME": str(home), **(env or {})}
         self._tmux(
             "-f", os.devnull, "new-session", "-d", "-s", "app", "-x", width, "-y", height,
-            "-c", str(folder), "-e", f"FLOWDECK_HOME={home}", command,
+            "-c", str(folder), *(word for item in given.items() for word in ("-e", "=".join(item))),
+            command,
         )  # fmt: skip
 
     def _tmux(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -65,6 +74,10 @@ class Terminal:
     def press(self, *keys: str) -> None:
         """Press keys, by tmux's names."""
         self._tmux("send-keys", "-t", "app", *keys)
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Change the size of the window."""
+        self._tmux("resize-window", "-t", "app", "-x", str(size[0]), "-y", str(size[1]))
 
     def type(self, text: str) -> None:
         """Type a text."""

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual import on
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Checkbox, Input, Select, Static
+from textual.widgets import Checkbox, Input, RadioSet, Select, Static
 
 from flowdeck_app.views.text import clean, cut
-from flowdeck_app.widgets.toggles import PlainCheckbox, PlainInput
+from flowdeck_app.widgets.toggles import PlainCheckbox, PlainInput, PlainRadio
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
+    from flowdeck.inspection import RunnerForm
     from flowdeck_app.launch_form import Field
+
+#: What a runner is, in a few words.
+_RUNNERS: Final = {
+    "sequential": "one after the other",
+    "concurrent": "threads and coroutines of one process",
+    "dask": "processes here, or a cluster",
+    "ray": "processes here, or a cluster",
+}
 
 
 class FieldRow(Vertical):
@@ -110,3 +121,57 @@ class FieldRow(Vertical):
         note.display = problem is not None
         if problem is not None:
             note.update(Content(clean(problem, 100)))
+
+
+class RunnerChoice(RadioSet):
+    """The runners as radio buttons: the arrows choose, beginning with the chosen one.
+
+    Args:
+        runners: those there are; the ones that are not installed cannot be chosen.
+        chosen: the one to begin with.
+        own: the one that is in the flow's code.
+    """
+
+    def __init__(self, runners: Sequence[RunnerForm], chosen: str, own: str | None) -> None:
+        super().__init__(
+            *(
+                PlainRadio(
+                    _runner_label(runner, own=runner.name == own),
+                    value=runner.name == chosen,
+                    name=runner.name,
+                    disabled=not runner.installed,
+                    compact=True,
+                )
+                for runner in runners
+            ),
+            id="runner",
+            compact=True,
+        )
+
+    def on_mount(self) -> None:
+        """Begin where the choice is; the base class, whose turn is next, begins with the first."""
+        self.call_next(self._begin)
+
+    def _begin(self) -> None:
+        if self.pressed_index >= 0:
+            self._selected = self.pressed_index
+
+    def action_next_button(self) -> None:
+        """Choose the next one."""
+        super().action_next_button()
+        self._choose()
+
+    def action_previous_button(self) -> None:
+        """Choose the one before."""
+        super().action_previous_button()
+        self._choose()
+
+    def _choose(self) -> None:
+        if self.has_focus and self._selected is not None:
+            self.query(PlainRadio)[self._selected].value = True
+
+
+def _runner_label(runner: RunnerForm, *, own: bool) -> Content:
+    about = _RUNNERS.get(runner.name, "") if runner.installed else runner.hint
+    faint = clean(f"{about}{', as in the code' if own else ''}", 100)
+    return Content.assemble(f"{runner.name:<12}", (faint, "$fd-muted"))
