@@ -190,6 +190,11 @@ def using(replacement: Recorder) -> Iterator[Recorder]:
         _override.reset(token)
 
 
+def record_here(replacement: Recorder) -> None:
+    """Record to ``replacement`` from now on, in a context that ends with its use."""
+    _override.set(replacement)
+
+
 def close_all(timeout: float = 5.0) -> bool:
     """Close the recorders of this process; ``False`` if some events stayed in a journal."""
     with _lock:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck.exceptions import FlowdeckError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
     from flowdeck.tasks import Task
@@ -30,6 +30,11 @@ _PROTOCOL: Final = 5
 _OURS: Final = frozenset({"flowdeck", "flowdeck_store", "flowdeck_app"})
 #: Attributes of a task that are computed from its function on arrival.
 _COMPUTED: Final = frozenset({"_binder", "call_args", "__wrapped__"})
+
+
+def are_atoms(values: Iterable[Any]) -> bool:
+    """Say whether all values are such that any pickler does, and every process has their types."""
+    return all(type(value) in _ATOMS for value in values)
 
 
 class UnpicklableInput(FlowdeckError, TypeError):

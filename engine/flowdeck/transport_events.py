@@ -150,6 +150,11 @@ class Outbox(DroppingRecorder):
         self._first += len(taken)
         return item
 
+    def rest(self, end: Event) -> Item:
+        """Return what has not been taken, and ``end`` after it."""
+        self.events.append(end)
+        return Item(self.no, self.execution, self._first, self.events)
+
 
 class Courier:
     """Sends the events of the executions of one flow run in this process."""
@@ -175,15 +180,14 @@ class Courier:
         outbox.closed = True
         with self._lock:
             self._outboxes.pop(outbox.execution, None)
-            outbox.events.append(end)
-            precious = list(outbox.sent)
-            last = outbox.take(len(outbox.events))
-            assert last is not None
+            last = outbox.rest(end)
             # What was sent may have been lost on the way: states go again, twice counts once. If
             # something could not be sent, the tail is the last chance for it to get home.
-            unsent = [item for item in self._unsent if item.execution == outbox.execution]
-            self._unsent = [item for item in self._unsent if item.execution != outbox.execution]
-            return encode([*precious, *unsent, last])
+            unsent: list[Item] = []
+            if self._unsent:
+                unsent = [item for item in self._unsent if item.execution == outbox.execution]
+                self._unsent = [item for item in self._unsent if item.execution != outbox.execution]
+        return encode([*outbox.sent, *unsent, last])
 
     def wake(self) -> None:
         """Have events sent; safe to be interrupted anywhere (the order of the lines matters)."""

@@ -11,7 +11,13 @@ from flowdeck import inputs
 from flowdeck.settings import get_settings
 from flowdeck.states import State
 from flowdeck.statics import type_name
-from flowdeck.transport import Pickling, UnpicklableInput, what_is_wrong, wrong_in_function
+from flowdeck.transport import (
+    Pickling,
+    UnpicklableInput,
+    are_atoms,
+    what_is_wrong,
+    wrong_in_function,
+)
 from flowdeck.transport_values import Carried, Given, Input
 from flowdeck_store.states import StateType
 
@@ -118,7 +124,10 @@ class Packer:
             tuple(links.waits),
         )
 
-    def _body(self, run: TaskRun, parameters: dict[str, Any]) -> bytes:
+    def _body(self, run: TaskRun, parameters: dict[str, Any]) -> bytes | dict[str, Any]:
+        """Return the parameters as bytes; as they are if they are no more than numbers and texts."""
+        if are_atoms(parameters.values()):
+            return parameters
         try:
             return self._pickling.dumps(parameters)
         except Exception as problem:

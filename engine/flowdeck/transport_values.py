@@ -195,8 +195,11 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def unpickle_parameters(body: bytes, replies: Sequence[Reply]) -> dict[str, Any]:
+def unpickle_parameters(body: bytes | dict[str, Any], replies: Sequence[Reply]) -> dict[str, Any]:
     """Return the parameters, the values of upstreams in their places."""
+    if type(body) is dict:
+        return body
+    assert type(body) is bytes
     before, _here.replies = _here.replies, replies
     try:
         parameters: dict[str, Any] = Pickling.loads(body)
@@ -272,6 +275,10 @@ class RemoteValue(LazyValue):
             except TypeError:
                 pass  # a list, a dict...: fetched anew each time
         return value
+
+    @property
+    def is_far(self) -> bool:
+        return not self._kept and (self._loaded is None or self._loaded() is None)
 
     def keep(self) -> None:
         """Move the value here for good, because the cluster goes away."""

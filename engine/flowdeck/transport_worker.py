@@ -77,6 +77,8 @@ class _Process:
         self.lock = threading.Lock()
         self.tasks: OrderedDict[bytes, Task[Any, Any]] = OrderedDict()
         self.flow_runs: OrderedDict[bytes, _FlowRun] = OrderedDict()
+        #: What was last read from the bytes of a task and its flow run together.
+        self.codes: dict[bytes, tuple[_FlowRun, Task[Any, Any]]] = {}
         self.couriers: dict[str, Courier] = {}
         self.executing: dict[tuple[str, int], TaskRun] = {}
         self.refused: dict[str, dict[int, Stop]] = {}
@@ -151,6 +153,8 @@ def leave(uid: str) -> None:
         _process.couriers.pop(uid, None)
         for key in [k for k, known in _process.flow_runs.items() if known.info.uid == uid]:
             del _process.flow_runs[key]
+        for code in [k for k, (known, _) in _process.codes.items() if known.info.uid == uid]:
+            del _process.codes[code]
 
 
 def _courier(uid: str, port: Port) -> Courier:
@@ -172,12 +176,15 @@ def _blocker(facts: Facts, replies: Sequence[Reply]) -> str | None:
 
 
 def _execute(
-    code: bytes, body: bytes, facts: Facts, replies: Sequence[Reply], port: Port, outbox: Outbox
+    code: bytes,
+    body: bytes | dict[str, Any],
+    facts: Facts,
+    replies: Sequence[Reply],
+    port: Port,
+    outbox: Outbox,
 ) -> tuple[Reply, Event]:
     pickling = pickling_of(port.pickling)
-    info_bytes, task_bytes = pickle.loads(code)
-    flow_run = _known_flow_run(info_bytes, pickling)
-    task = _known_task(task_bytes, pickling)
+    flow_run, task = _process.codes.get(code) or _read_code(code, pickling)
     parameters = unpickle_parameters(body, replies)
     run = TaskRun(
         task,
@@ -210,9 +217,19 @@ def _drive(run: TaskRun, checked: _Checked, flow_run: _FlowRun, outbox: Outbox, 
     context._tags.set(flow_run.info.tags)
     execution = Execution(run)
     execution._generator = checked.watch(execution._generator)
-    with recording.using(outbox):
-        while (seconds := execution.advance()) is not None:
-            port.sleep(run, seconds)
+    recording.record_here(outbox)
+    while (seconds := execution.advance()) is not None:
+        port.sleep(run, seconds)
+
+
+def _read_code(code: bytes, pickling: Pickling) -> tuple[_FlowRun, Task[Any, Any]]:
+    info_bytes, task_bytes = pickle.loads(code)
+    known = _known_flow_run(info_bytes, pickling), _known_task(task_bytes, pickling)
+    with _process.lock:
+        if len(_process.codes) >= _REMEMBERED:
+            _process.codes.clear()
+        _process.codes[code] = known
+    return known
 
 
 def _known_task(data: bytes, pickling: Pickling) -> Task[Any, Any]:

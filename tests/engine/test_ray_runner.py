@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clusters import identity, length, until
 from flowdeck import flow, get_run_logger, quote, recording, task, task_runners
 from flowdeck.exceptions import UnfinishedRun
 from flowdeck.task_runners import (
@@ -28,7 +29,7 @@ from ray_programs import RayHead, connected
 ray = pytest.importorskip("ray")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
@@ -48,24 +49,6 @@ def head() -> Iterator[RayHead]:
 def existing(head: RayHead) -> RayTaskRunner:
     """A runner on that Ray."""
     return RayTaskRunner(address=head.address)
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-    return found
-
-
-@task
-def identity(x: Any) -> Any:
-    return x
-
-
-@task
-def length(x: Any) -> int:
-    return len(x)
 
 
 @task
@@ -145,22 +128,21 @@ def test_remote_options_can_be_imported_beside_the_runners() -> None:
 # -- what reaches Ray ------------------------------------------------------------------------------------
 
 
-def test_a_ray_task_is_named_like_its_run(existing: Any) -> None:
+def test_a_ray_task_is_named_like_its_task(existing: Any) -> None:
     @task
     def names() -> Any:
         import ray
 
         from flowdeck import runtime
 
-        return ray.get_runtime_context().get_task_name(), runtime.task_run.name
+        return ray.get_runtime_context().get_task_name(), runtime.task_run.task_name
 
     @flow(task_runner=existing)
     def f() -> Any:
         return names.submit().result()
 
     in_ray, in_flowdeck = f()
-    assert in_ray == in_flowdeck
-    assert in_ray.startswith("names-")
+    assert in_ray == in_flowdeck == "names"
 
 
 def test_tasks_that_need_all_cpus_do_not_overlap(existing: Any, tmp_path: Path) -> None:
@@ -448,60 +430,6 @@ async def test_async_flows_of_async_tasks(existing: Any) -> None:
         return [await future.result() for future in futures], await last.result()
 
     assert await f() == ([0, 2, 4, 6, 8], 16)
-
-
-# -- what cannot be sent -----------------------------------------------------------------------------------
-
-
-def test_an_argument_that_cannot_be_pickled_is_named_and_ends_only_its_run(existing: Any) -> None:
-    @flow(task_runner=existing)
-    def f() -> Any:
-        bad = identity.submit({"inner": [threading.Lock()]})
-        after = identity.submit(bad)
-        good = identity.submit(1)
-        return quote([bad.wait(), after.wait(), good.wait()])
-
-    bad, after, good = f().unquote()
-    assert bad.is_crashed()
-    assert "argument 'x' of task 'identity', a dict, cannot be sent" in bad.message
-    assert "['inner'][0]" in bad.message
-    assert after.name == "NotReady"
-    assert good.is_completed()
-
-
-def test_a_result_that_cannot_be_pickled_crashes_its_run(existing: Any) -> None:
-    @task
-    def lock() -> Any:
-        return [threading.Lock()]
-
-    @flow(task_runner=existing)
-    def f() -> Any:
-        return quote(lock.submit().wait())
-
-    state = f().unquote()
-    assert state.is_crashed()
-    assert "cannot be sent from its worker" in state.message
-
-
-def test_an_exception_that_cannot_be_pickled_keeps_its_text(existing: Any) -> None:
-    class Odd(Exception):
-        def __init__(self, lock: Any, text: str) -> None:
-            self.lock = lock
-            super().__init__(text)
-
-    @task
-    def fail() -> None:
-        raise Odd(threading.Lock(), "very odd")
-
-    @flow(task_runner=existing)
-    def f() -> Any:
-        return quote(fail.submit().wait())
-
-    state = f().unquote()
-    assert state.is_failed()
-    assert state.message == "Task run encountered an exception Odd: very odd"
-    with pytest.raises(Exception, match="very odd"):
-        state.result()
 
 
 def test_a_failed_upstream_blocks_what_ray_was_already_given(existing: Any, tmp_path: Path) -> None:

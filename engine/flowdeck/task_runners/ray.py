@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
     from flowdeck.transport_entry import Entry
+    from flowdeck.transport_payload import Payload
     from flowdeck.transport_values import Reply
 
 __all__ = ["RayTaskRunner", "remote_options"]
@@ -141,10 +142,16 @@ class _Session:
         self._packer = Packer(pickling, self.book.handle_of)
         self.gate = Gate(self.book, self._send)
         self._watch = Watch(
-            self._result_tail, self._failed, lambda entry: entry.run.is_final, self._is_client
+            self._result_tail,
+            self._failed,
+            lambda entry: entry.run.is_final,
+            connection.mailbox.open,
+            is_client=self._is_client,
         )
         self.book.start()
         connection.mailbox.subscribe(uid, self._letter)
+        if self._is_client:  # through a client server everything comes by the mailbox
+            connection.mailbox.open()
         connection.listen(self._lost)
 
     # -- submitting ---------------------------------------------------------------------------------
@@ -157,8 +164,8 @@ class _Session:
             payload = self._packer.pack(run, keeps=keeps)
             if self._connection.lost is not None:
                 raise self._connection.lost
+            call = self._call(payload)
             function = self._function(run)
-            code = self._code(payload.code)
         except BlockedError as blocked:
             submissions.block(run, blocked.uid)
             return
@@ -168,7 +175,7 @@ class _Session:
         entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
         try:
             with self.book.submitting():
-                handle, meta = function.remote(self._where, code, payload.head, *payload.inputs)
+                handle, meta = function.remote(*call)
                 entry.handle, entry.data = handle, _Task(meta)
         except Exception as error:
             self.book.drop(entry)
@@ -177,20 +184,23 @@ class _Session:
         self._watch.add(meta, entry)
 
     def _function(self, run: TaskRun) -> Any:
-        """Return the remote function with the options that were in force at the call."""
-        options = options_in(run.context)
-        function = self._connection.function(options)
-        return function if "name" in options else function.options(name=run.name)
+        """Return the remote function with the options that were in force at the call.
 
-    def _code(self, code: bytes) -> Any:
+        It has the task's name, not the run's: Ray's pages group by it.
+        """
+        return self._connection.function({"name": run.task.name, **options_in(run.context)})
+
+    def _call(self, payload: Payload) -> tuple[Any, ...]:
+        """Return the arguments of the remote function: large code goes to the cluster once."""
+        code, head = payload.code, payload.head
         if len(code) < _LARGE:
-            return code
+            return ray_worker.packed(self._where, code, head), *payload.inputs
         known = self._put.get(id(code))
         if known is None:  # the bytes are kept: their id must not be given to others
             import ray
 
             known = self._put[id(code)] = code, ray.put(code)
-        return known[1]
+        return ray_worker.packed(self._where, None, head), known[1], *payload.inputs
 
     def _fetch(self, handle: Any) -> Reply:
         import ray
@@ -221,6 +231,9 @@ class _Session:
 
     def _result_tail(self, entry: Entry, tail: bytes) -> None:
         """Take a tail that came as a result."""
+        texts, tail = ray_worker.unpacked(tail)
+        for text, to_stderr in texts:
+            ray_prints.write(text, to_stderr=to_stderr)
         if not self._is_client or entry.data.takes(decode(tail)[1][-1].execution):
             self.book.put(tail)
 

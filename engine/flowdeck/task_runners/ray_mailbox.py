@@ -99,10 +99,15 @@ class Mailbox:
         """Have ``reader(kind, content, about)`` called with each letter of a flow run, on the
         mailbox's thread."""
         self._readers[uid] = reader
-        self.open()
 
     def open(self) -> None:
-        """Make the actor, if there is none; does not wait for it."""
+        """Make the actor, if there is none; does not wait for it.
+
+        It is a process of its own, so it is made only when there is something to tell: tasks that
+        end soon say everything with their results.
+        """
+        if self._actor is not None:
+            return
         with self._lock:
             if self._actor is None:
                 self._actor = self._make()
@@ -134,8 +139,9 @@ class Mailbox:
         self._readers[uid] = last
         with contextlib.suppress(Exception):
             # It goes through the queue and the one thread that empties it, behind all others.
-            self._actor.put.remote([(uid, _MARK, None, None)])
-            passed.wait(_LAST)
+            if self._actor is not None:
+                self._actor.put.remote([(uid, _MARK, None, None)])
+                passed.wait(_LAST)
         self._readers.pop(uid, None)
 
     def _make(self) -> Any:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: So many are asked about in one call.
-_WINDOW: Final = 1000
+#: So many are asked about in one call: more than end in a moment.
+_WINDOW: Final = 250
 #: Up to so many open tasks, each is noticed as it ends; with more, those of a moment together.
 _FEW: Final = 16
-_MOMENT: Final = 0.02
+_MOMENT: Final = 0.04
 _LONGEST: Final = 0.05
+#: Seconds for which a task is the oldest open one when it is slow enough to be followed live.
+_SLOW: Final = 0.1
 #: Through a client server tails come by the mailbox; those whose tail got lost are looked for.
 _CLIENT_ROUND: Final = 0.5
 _CLIENT_WINDOW: Final = 300
@@ -35,6 +37,7 @@ class Watch:
         on_tail: called with what was given to :meth:`add` and its tail, on the watch's thread.
         on_error: called with what was given to :meth:`add` and the engine's error.
         is_over: says of what was given to :meth:`add` that nobody waits for it any more.
+        on_slow: called, again and again, while a task takes long.
         is_client: whether calls go through a Ray client server.
     """
 
@@ -43,12 +46,16 @@ class Watch:
         on_tail: Callable[[Any, bytes], None],
         on_error: Callable[[Any, BaseException], None],
         is_over: Callable[[Any], bool],
+        on_slow: Callable[[], None],
+        *,
         is_client: bool,
     ) -> None:
         self._on_tail = on_tail
         self._on_error = on_error
         self._is_over = is_over
+        self._on_slow = on_slow
         self._is_client = is_client
+        self._oldest: tuple[Any, float] = (None, 0.0)
         self._added: deque[tuple[Any, Any]] = deque()
         self._open: dict[Any, tuple[Any, float]] = {}  # only this thread's
         self._wake = threading.Event()
@@ -99,6 +106,7 @@ class Watch:
         import ray
 
         window = list(islice(self._open, _WINDOW))
+        self._look_at_oldest(window[0])
         at_least = 1 if len(window) <= _FEW else len(window)
         ready, rest = ray.wait(window, num_returns=at_least, timeout=pause)
         if ready:
@@ -106,6 +114,15 @@ class Watch:
         elif len(self._open) > _WINDOW:
             self._to_the_end(rest)
         return bool(ready)
+
+    def _look_at_oldest(self, meta: Any) -> None:
+        """Notice tasks that take long: those behind them come and go, these stay."""
+        entry, _ = self._open[meta]
+        now = time.monotonic()
+        if entry is not self._oldest[0]:
+            self._oldest = entry, now
+        elif now - self._oldest[1] > _SLOW:
+            self._on_slow()
 
     def _client_round(self) -> bool:
         import ray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import pickle
 import signal
 import socket
 import threading
@@ -29,6 +30,9 @@ _LONG_WAIT: Final = 1.0
 _SLICE: Final = 0.5
 _WRITE_TIMEOUT: Final = 10.0
 
+#: In front of a tail that texts came with; no batch of events begins so.
+_TEXTS: Final = b"\0texts"
+
 #: Flow runs that a process remembers; of one driver's few overlap.
 _MOST_PORTS: Final = 16
 
@@ -47,6 +51,7 @@ class RayPort:
         self._uid = uid
         self._mailbox = mailbox
         self._actor: Any = None
+        self._texts: list[tuple[str, bool]] = []
         self._tails = _Tails(self._push)
 
     @property
@@ -67,11 +72,22 @@ class RayPort:
         self._push([(self._uid, ray_mailbox.EVENTS, batch, None)])
 
     def write(self, text: str, to_stderr: bool) -> None:
-        """Push text that a task wrote; waits until it has arrived."""
+        """Push text that a task wrote, and wait until it has arrived; if there is no mailbox yet,
+        it goes home with the tail."""
         import ray
 
-        letter = self._uid, ray_mailbox.TEXT, text, to_stderr
-        ray.get(self._box.put.remote([letter]), timeout=_WRITE_TIMEOUT)
+        self._texts.append((text, to_stderr))
+        letters = [(self._uid, ray_mailbox.TEXT, *text) for text in self._texts]
+        try:
+            ray.get(self._box.put.remote(letters), timeout=_WRITE_TIMEOUT)
+        except ValueError:
+            return
+        del self._texts[: len(letters)]
+
+    def with_texts(self, tail: bytes) -> bytes:
+        """Return a tail with what could not be pushed; :func:`unpacked` takes them apart."""
+        texts, self._texts = self._texts, []
+        return _TEXTS + pickle.dumps((texts, tail)) if texts else tail
 
     def post_tail(self, tail: bytes) -> None:
         """Push the tail of an execution, together with others of the same moment."""
@@ -121,25 +137,45 @@ class _Tails:
                 time.sleep(_TAIL_LINGER)
 
 
-def run_task(where: str, code: bytes, head: bytes, *replies: Any) -> tuple[Any, bytes]:
+def run_task(call: bytes, *replies: Any) -> tuple[Any, bytes]:
     """Execute a task run.
 
     Args:
-        where: what :func:`address` made.
-        code: the task, see :mod:`flowdeck.transport_payload`.
-        head: the run.
-        *replies: of its upstreams.
+        call: what :func:`packed` made.
+        *replies: the task, if it is not in ``call``, and the replies of the upstreams.
 
     Returns:
         Its reply, and the tail of its events.
     """
+    where, code, head = pickle.loads(call)
+    if code is None:
+        code, *replies = replies  # type: ignore[assignment]
     _ear.listen()
     port = _port(where)
     with ray_prints.forwarded(port.write):
         reply, tail = transport_worker.execute(code, head, replies, port)
     if port.posts_tails:
         port.post_tail(tail)
-    return reply, tail
+    return reply, port.with_texts(tail)
+
+
+def unpacked(tail: bytes) -> tuple[list[tuple[str, bool]], bytes]:
+    """Return the texts, each with whether it is for stderr, that came with a tail, and the tail."""
+    if not tail.startswith(_TEXTS):
+        return [], tail
+    texts, bare = pickle.loads(tail[len(_TEXTS) :])
+    return texts, bare
+
+
+def packed(where: str, code: bytes | None, head: bytes) -> bytes:
+    """Return the parts of a call as one argument: each of Ray's costs as much as a small task.
+
+    Args:
+        where: what :func:`address` made.
+        code: the task, see :mod:`flowdeck.transport_payload`; ``None`` if it comes by itself.
+        head: the run.
+    """
+    return pickle.dumps((where, code, head), 5)
 
 
 def address(uid: str, mailbox: str, posts_tails: bool) -> str:
