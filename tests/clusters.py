@@ -95,8 +95,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def processes_with(text: str) -> list[str]:
-    """Return the command lines of the processes that have a text in it or in their environment,
+def processes_with(text: str) -> list[tuple[int, str]]:
+    """Return pid and command line of the processes that have a text in it or in their environment,
     which what they start inherits."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -104,7 +104,8 @@ def processes_with(text: str) -> list[str]:
             try:
                 line = (entry / "cmdline").read_bytes()
                 if text.encode() in line + (entry / "environ").read_bytes():
-                    found.append(line.replace(b"\0", b" ").decode(errors="replace"))
+                    said = line.replace(b"\0", b" ").decode(errors="replace")
+                    found.append((int(entry.name), said))
             except OSError:
                 continue  # it has ended meanwhile, or is not ours
     return found
@@ -221,7 +222,7 @@ class Machine:
     @property
     def processes(self) -> list[str]:
         """What its scripts started and is still there."""
-        return processes_with(str(self.folder))
+        return [line for _, line in processes_with(str(self.folder))]
 
     @property
     def left(self) -> list[str]:

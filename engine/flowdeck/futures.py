@@ -88,7 +88,10 @@ class TaskFuture(Generic[R]):
         return run.state if run.is_final else None
 
     async def _result_async(self, timeout: float | None, raise_on_failure: bool) -> Any:
-        return _value_of(await self._wait_async(timeout), raise_on_failure)
+        state = await self._wait_async(timeout)
+        if state is None:
+            return _value_of(None, raise_on_failure)
+        return await state.value_async(raise_on_failure)
 
     def __hash__(self) -> int:
         return hash(id(self.task_run))

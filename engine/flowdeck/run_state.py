@@ -42,6 +42,11 @@ class LazyValue:
         """
         raise NotImplementedError  # pragma: no cover - the two subclasses define it
 
+    @property
+    def is_far(self) -> bool:
+        """Whether it may take long to get it: event loops do not wait for that."""
+        return False
+
 
 class Missing(LazyValue):
     """Stands for a value that was not kept."""
@@ -207,7 +212,7 @@ class State(Generic[R]):
             MissingResult: the value was not kept.
         """
         if context.in_async_code():
-            return _awaitable(self, raise_on_failure)
+            return self.value_async(raise_on_failure)
         return self.value(raise_on_failure)
 
     def value(self, raise_on_failure: bool = True) -> Any:
@@ -222,6 +227,16 @@ class State(Generic[R]):
             return self.data if not isinstance(self.data, LazyValue) else self.data.load()
         data = self.data
         return data.load() if isinstance(data, LazyValue) else data
+
+    async def value_async(self, raise_on_failure: bool = True) -> Any:
+        """As :meth:`value`; the event loop goes on while a value is fetched from afar."""
+        if isinstance(self.data, LazyValue) and self.data.is_far:
+            import anyio.to_thread
+
+            return await anyio.to_thread.run_sync(
+                self.value, raise_on_failure, abandon_on_cancel=True
+            )
+        return self.value(raise_on_failure)
 
     # -- dunder -------------------------------------------------------------------------------
 
@@ -251,10 +266,6 @@ class State(Generic[R]):
 
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.message))
-
-
-async def _awaitable(state: State[Any], raise_on_failure: bool) -> Any:
-    return state.value(raise_on_failure)
 
 
 # -- exceptions of bad states -------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clusters import identity, is_alive, length, until, where
 from dask_programs import Programs
 from flowdeck import flow, quote, recording, task
 from flowdeck.task_runners import DaskTaskRunner, SequentialTaskRunner, TaskConcurrencyType
@@ -49,21 +50,6 @@ def make_small_cluster(**kwargs: Any) -> Any:
     return distributed.LocalCluster(
         n_workers=1, processes=False, dashboard_address="127.0.0.1:0", **kwargs
     )
-
-
-@task
-def identity(x: Any) -> Any:
-    return x
-
-
-@task
-def where() -> int:
-    return os.getpid()
-
-
-@task
-def length(x: Any) -> int:
-    return len(x)
 
 
 # -- options -------------------------------------------------------------------------------------------
@@ -449,6 +435,49 @@ async def test_async_flows_and_tasks_work(existing: DaskTaskRunner) -> None:
     assert await f() == ([4, 10], 16)
 
 
+class Gated:
+    """Takes its time to arrive: until a file is there."""
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.path = path
+        self.content = content
+
+    def __reduce__(self) -> Any:
+        return _arrive, (self.path, self.content)
+
+
+def _arrive(path: str, content: bytes) -> Gated:
+    deadline = time.monotonic() + 10
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert os.path.exists(path), "nobody opened the gate: the event loop stood still"
+    return Gated(path, content)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ask", ["future", "state"])
+async def test_the_event_loop_goes_on_while_a_big_value_is_fetched(
+    existing: DaskTaskRunner, tmp_path: Path, ask: str
+) -> None:
+    import asyncio
+
+    gate = tmp_path / "gate"
+
+    @task
+    async def make(path: str) -> Gated:
+        return Gated(path, bytes(100_000))
+
+    @flow(task_runner=existing)
+    async def f() -> Any:
+        future = await make.submit(str(gate))
+        state = await future.wait()
+        asyncio.get_running_loop().call_later(0.1, gate.touch)
+        value = await (future if ask == "future" else state).result()
+        return len(value.content)
+
+    assert await f() == 100_000
+
+
 # -- scripts -------------------------------------------------------------------------------------------
 
 
@@ -514,22 +543,6 @@ def test_importing_the_runner_does_not_import_dask() -> None:
 
 
 # -- helpers -------------------------------------------------------------------------------------------
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_wait_returns_without_cancelling(existing: DaskTaskRunner, tmp_path: Path) -> None:
