@@ -71,7 +71,8 @@ def option_fields(options: Sequence[Mapping[str, str]]) -> list[Field]:
         widget = "json" if "Mapping" in annotation or "dict" in annotation else "text"
         if annotation.startswith("int"):
             widget = "int"
-        fields.append(Field(option["name"], annotation, widget, False, "", doc=option["doc"]))
+        doc = option["doc"].replace("``", "")
+        fields.append(Field(option["name"], annotation, widget, False, "", doc=doc))
     return fields
 
 
@@ -175,6 +176,8 @@ class Form:
         option_texts: what is filled in for them.
         name, tags: of the run; ``""``: generated, none.
         rerun_of: uid of the run that this one repeats.
+        failed_of: number of that run if only what did not complete there is to run.
+        recorded: what was filled in from that run, by field.
     """
 
     target: str
@@ -186,6 +189,8 @@ class Form:
     name: str = ""
     tags: str = ""
     rerun_of: str | None = None
+    failed_of: int | None = None
+    recorded: dict[str, str] = field(default_factory=dict)
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Take values (JSON) over where the flow still has such a parameter."""
@@ -223,11 +228,9 @@ class Form:
         given = {}
         for spec in self.fields:
             text = self.text(spec)
-            if (
-                text != spec.default
-                or (spec.required and text != "")
-                or (spec.required and spec.widget in {"text", "path"})
-            ):
+            if text == "" and spec.widget not in {"text", "path"}:
+                continue  # an emptied number or choice is the default again
+            if text != spec.default or spec.required:
                 given[spec.name] = text
         return given
 
@@ -242,7 +245,11 @@ class Form:
     def command(self) -> list[str]:
         """Return the words of the command that does the same."""
         words = ["flowdeck", "run", self.target]
-        for name, text in self.given().items():
+        given = self.given()
+        if self.failed_of is not None:
+            words = ["flowdeck", "retry", str(self.failed_of), "--failed"]
+            given = {n: t for n, t in self.texts.items() if t != self.recorded.get(n)}
+        for name, text in given.items():
             words += ["-p", f"{name}={text}"]
         if self.runner:
             words += ["--runner", self.runner]
@@ -250,8 +257,9 @@ class Form:
             words += ["--runner-opt", f"{name}={text}"]
         if self.name:
             words += ["--name", self.name]
-        for tag in self.tag_list():
-            words += ["--tag", tag]
+        if self.failed_of is None:  # the run's own are taken over
+            for tag in self.tag_list():
+                words += ["--tag", tag]
         return [*words, "--detach"]
 
     def command_line(self) -> str:

@@ -13,7 +13,7 @@ from flowdeck.discovery import FlowFinder
 from flowdeck_app.access import FACTS
 from flowdeck_app.actions import bindings
 from flowdeck_app.flow_list import ORDERS, FlowRow, matching, merged, ordered
-from flowdeck_app.screens.base import FlowdeckScreen
+from flowdeck_app.screens.from_failed import FromFailed
 from flowdeck_app.screens.home_health import HealthPanel, read_health
 from flowdeck_app.sources import ListSource, RunSource
 from flowdeck_app.views.home_flows import FLOW_COLUMNS, is_live
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flowdeck_app.rows import RunRow
     from flowdeck_app.views.home_health import HomeHealth
     from flowdeck_store.reader import Reader
+    from flowdeck_store.records import FlowRunRecord
 
 #: Seconds between two looks at the files with flows.
 _LOOK_AGAIN: Final = 5.0
@@ -58,12 +59,12 @@ class FlowTable(TableView[FlowRow]):
         return is_live(row)
 
 
-class HomeScreen(FlowdeckScreen):
+class HomeScreen(FromFailed):
     """Flows, runs, health."""
 
     CSS_PATH = "home.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run.new", "run.again", "find.filter", "go.next_failure"),
+        *bindings("run.new", "run.again", "run.from_failed", "find.filter", "go.next_failure"),
         *bindings("go.next_tab", "go.previous_tab", "take.editor"),
     ]
 
@@ -260,6 +261,11 @@ class HomeScreen(FlowdeckScreen):
     def can_rerun(self) -> bool | None:
         """The run under the cursor can be repeated."""
         return self.current_run is not None
+
+    @property
+    def failed_run(self) -> FlowRunRecord | None:
+        """The run under the cursor."""
+        return None if self.current_run is None else self.current_run.record
 
     @property
     def can_edit(self) -> bool | None:

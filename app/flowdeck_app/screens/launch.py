@@ -14,11 +14,12 @@ from textual.widgets.option_list import Option
 from flowdeck_app.actions import bindings
 from flowdeck_app.launch_form import Form, fields_of, option_fields
 from flowdeck_app.screens.base import FlowdeckModal
-from flowdeck_app.screens.launch_fields import FieldRow
+from flowdeck_app.screens.from_failed import plan_lines, plan_of
+from flowdeck_app.screens.launch_fields import FieldRow, RunnerChoice
 from flowdeck_app.screens.launch_start import choices, inspect, start, target_of
 from flowdeck_app.views.run_compare import parameters_of
 from flowdeck_app.views.text import clean, clean_lines
-from flowdeck_app.widgets.toggles import PlainInput, PlainRadio
+from flowdeck_app.widgets.toggles import PlainInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -37,6 +38,7 @@ class LaunchScreen(FlowdeckModal):
     Args:
         flow: target (``file.py:flow``) or flow key; ``None``: ask which.
         rerun: the run to repeat: its parameters, runner and tags are filled in.
+        from_failed: run only what did not complete in that run, and say what that is.
     """
 
     CSS_PATH = "launch.tcss"
@@ -44,9 +46,15 @@ class LaunchScreen(FlowdeckModal):
         *bindings("form.run", "form.copy", "form.json", "form.last", "form.save")
     ]
 
-    def __init__(self, flow: str | None = None, *, rerun: FlowRunRecord | None = None) -> None:
+    def __init__(
+        self,
+        flow: str | None = None,
+        *,
+        rerun: FlowRunRecord | None = None,
+        from_failed: bool = False,
+    ) -> None:
         super().__init__()
-        self._flow, self._rerun = flow, rerun
+        self._flow, self._rerun, self._from_failed = flow, rerun, from_failed
         self._inspection: Inspection | None = None
         self._form: Form | None = None
         self._started = False
@@ -57,6 +65,8 @@ class LaunchScreen(FlowdeckModal):
         """Yield the panel; its content follows when the flow is known."""
         with Vertical(classes="panel", id="panel"):
             yield Static(Content("Reading the flow"), id="note", markup=False)
+            if self._from_failed:
+                yield Static(Content("Reading what can be reused"), id="plan", markup=False)
             yield VerticalScroll(id="form")
             yield Static("", id="command", markup=False)
             with Horizontal(id="buttons"):
@@ -66,6 +76,8 @@ class LaunchScreen(FlowdeckModal):
 
     def on_mount(self) -> None:
         """Find out which flow it is and what it takes."""
+        if self._from_failed:
+            self._read_plan()
         target = target_of(self._flow, self._rerun)
         if target is None:
             self._ask()
@@ -100,6 +112,15 @@ class LaunchScreen(FlowdeckModal):
         note.update(Content("Reading the flow"))
         self._read(self._choices[message.option_index][1])
 
+    @work(exclusive=True, exit_on_error=False, group="plan")
+    async def _read_plan(self) -> None:
+        """Say what would be reused, and what would run again and why."""
+        run = self._rerun
+        assert run is not None
+        plan = await self.app.access.ask(lambda reader: plan_of(reader, run), "slow")
+        self.query_one("#plan", Static).update(Content("\n".join(plan_lines(plan))))
+        self.call_after_refresh(self._fit)
+
     @work(exclusive=True, exit_on_error=False, group="launch")
     async def _read(self, target: str) -> None:
         """Ask a child process for the form of the flow; the file is never imported here."""
@@ -112,6 +133,8 @@ class LaunchScreen(FlowdeckModal):
             form.runner = self._rerun.runner or ""
             form.tags = " ".join(self._rerun.tags)
             form.rerun_of = self._rerun.uid
+            form.recorded = dict(form.texts)
+            form.failed_of = self._rerun.id if self._from_failed else None
         self._form = form
         await self._show()
 
@@ -125,6 +148,7 @@ class LaunchScreen(FlowdeckModal):
             return
         note, command = self.query_one("#note"), self.query_one("#command")
         taken = command.outer_size.height + (note.outer_size.height if note.display else 0)
+        taken += sum(plan.outer_size.height for plan in self.query("#plan"))
         rows = self.size.height * 96 // 100 - taken - 3  # 3: border and buttons
         self.query_one("#form").styles.max_height = max(rows, 4)
 
@@ -151,7 +175,9 @@ class LaunchScreen(FlowdeckModal):
             area.focus()
             await self._changed()
             return
-        self._title(f"Run {found.name or form.target}")
+        name = found.name or form.target
+        old = self._rerun.name if self._rerun is not None and self._from_failed else None
+        self._title(f"Run {name}" if old is None else f"Run {name} again, from what failed in {old}")
         doc = (found.doc or "").strip().split("\n\n")[0]
         note.update(Content("\n".join(clean_lines(doc, 200, 2))))
         note.display = bool(doc)
@@ -178,26 +204,13 @@ class LaunchScreen(FlowdeckModal):
             label, PlainInput(text, placeholder=hint, compact=True, id=f"the-{name}"), classes="row"
         )
 
-    def _runners(self) -> RadioSet:
+    def _runners(self) -> RunnerChoice:
         found, form = self._inspection, self._form
         assert found is not None
         assert form is not None
-        wanted = form.runner or found.runner or "concurrent"
-        buttons = []
-        for runner in found.runners:
-            note = "" if runner.installed else f"  {runner.hint}"
-            own = "  as in the code" if runner.name == found.runner else ""
-            label = Content(f"{runner.name}{own}{note}")
-            buttons.append(
-                PlainRadio(
-                    label,
-                    value=runner.name == wanted,
-                    name=runner.name,
-                    disabled=not runner.installed,
-                    compact=True,
-                )
-            )
-        return RadioSet(*buttons, id="runner", compact=True)
+        return RunnerChoice(
+            found.runners, form.runner or found.runner or "concurrent", found.runner
+        )
 
     async def _show_options(self) -> None:
         """Show the options of the chosen runner."""

@@ -52,6 +52,7 @@ def start(form: Form, folder: Path) -> Launched:
         name=form.name or None,
         tags=form.tag_list(),
         rerun_of=form.rerun_of,
+        reuse=form.failed_of is not None,
     )
     launched = launch(what, get_settings(), cwd=folder)
     # The run outlives the app; as long as the app lives it must not leave a dead child unread.

@@ -44,7 +44,7 @@ class RunScreen(RunActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(
             "go.next_tab", "go.previous_tab", "go.next_failure", "go.error",
-            "run.again", "run.cancel", "run.cancel_task",
+            "run.again", "run.from_failed", "run.cancel", "run.cancel_task",
             "find.filter", "find.problems",
             "view.preview", "view.group", "view.more", "view.less", "view.times",
             "take.copy", "take.markdown", "take.export",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from textual import work
 
 from flowdeck_app.screens import run_control
+from flowdeck_app.screens.from_failed import FromFailed
 from flowdeck_app.screens.run_export import ExportScreen
 from flowdeck_app.screens.run_panel import PanelView
 from flowdeck_app.screens.run_preview import TaskPreview
@@ -30,7 +31,7 @@ AGAIN: Final = 5.0
 PARTS: Final[dict[str, Part]] = {"logs": "logs", "params": "run"}
 
 
-class RunActions(RunTabs):
+class RunActions(RunTabs, FromFailed):
     """Actions on the run and on the task run under the cursor."""
 
     def __init__(self, run_id: int) -> None:
@@ -56,6 +57,11 @@ class RunActions(RunTabs):
     def can_rerun(self) -> bool | None:
         """Whether it is known what ran."""
         return self.run is not None
+
+    @property
+    def failed_run(self) -> FlowRunRecord | None:
+        """The run that is shown."""
+        return self.run
 
     @property
     def can_see_error(self) -> bool | None:

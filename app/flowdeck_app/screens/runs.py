@@ -42,7 +42,8 @@ class RunsScreen(RunsActs):
 
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run.again", "run.cancel", "run.delete", "run.undo", "mark.compare"),
+        *bindings("run.again", "run.from_failed", "run.cancel", "run.delete", "run.undo"),
+        *bindings("mark.compare"),
         *bindings("find.filter", "find.problems", "take.export", "take.copy", "view.preview"),
         *bindings("go.next_tab", "go.previous_tab", "go.next_failure", "form.save"),
     ]

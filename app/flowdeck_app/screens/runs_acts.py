@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from textual import work
 
-from flowdeck_app.screens.base import FlowdeckScreen
 from flowdeck_app.screens.compare import CompareScreen
+from flowdeck_app.screens.from_failed import FromFailed
 from flowdeck_app.widgets.run_table import RunTable
 from flowdeck_store import control, retention
 from flowdeck_store.errors import StoreError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from flowdeck_app.rows import RunRow
     from flowdeck_store.reader import Reader
+    from flowdeck_store.records import FlowRunRecord
 
 #: Seconds in which a deletion can be undone.
 _UNDO: Final = 10.0
@@ -29,7 +30,7 @@ _UNDO: Final = 10.0
 _KILL: Final = 5.0
 
 
-class RunsActs(FlowdeckScreen):
+class RunsActs(FromFailed):
     """Base of the history screen: its actions. The screen says which rows there are."""
 
     _leaving: tuple[int, ...] = ()
@@ -87,6 +88,11 @@ class RunsActs(FlowdeckScreen):
     @property
     def can_undo(self) -> bool | None:
         return bool(self._leaving)
+
+    @property
+    def failed_run(self) -> FlowRunRecord | None:
+        """The run under the cursor."""
+        return None if self.current_row is None else self.current_row.record
 
     # -- acts ------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class TaskScreen(TaskActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(
             "go.next_tab", "go.previous_tab", "go.next_attempt", "go.previous_attempt",
-            "go.next_failure", "run.cancel_task", "find.filter", "view.all", "view.diff",
+            "go.next_failure", "run.from_failed", "run.cancel_task", "find.filter", "view.all", "view.diff",
             "view.times", "take.copy", "take.markdown", "take.editor", "take.pager",
         )
     ]  # fmt: skip

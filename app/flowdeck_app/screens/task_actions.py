@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual import work
 
 from flowdeck_app.screens import run_control
+from flowdeck_app.screens.from_failed import FromFailed
 from flowdeck_app.screens.run_panel import PanelView
 from flowdeck_app.screens.task_base import TaskBase
 from flowdeck_app.screens.task_frames import TracebackPane
@@ -19,10 +20,10 @@ from flowdeck_store.states import is_final
 
 if TYPE_CHECKING:
     from flowdeck_app.views.failure import Captured
-    from flowdeck_store.records import TaskRunRecord
+    from flowdeck_store.records import FlowRunRecord, TaskRunRecord
 
 
-class TaskActions(TaskBase):
+class TaskActions(TaskBase, FromFailed):
     """Actions on a task run."""
 
     # -- guards ----------------------------------------------------------------------------
@@ -39,6 +40,11 @@ class TaskActions(TaskBase):
         if self.known is None:
             return None
         return True if self.frame is not None or self._definition() is not None else None
+
+    @property
+    def failed_run(self) -> FlowRunRecord | None:
+        """The flow run that the task run belongs to."""
+        return None if self.known is None else self.known.run
 
     @property
     def can_cancel_task(self) -> bool | None:
