@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -17,9 +18,12 @@ import pytest
 
 pytest.importorskip("textual_serve", reason="the extra 'serve' is not installed")
 
+import aiohttp
+from browser import CHROMIUM, browse
+
 pytestmark = pytest.mark.timeout(180)
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
 def free_port() -> int:
@@ -86,6 +90,69 @@ def test_it_answers_on_this_machine(port: int) -> None:
     status, body = answer(port)
     assert status == 200
     assert "flowdeck" in body.lower()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_browser_draws_the_app_and_gives_it_the_keys(
+    port: int, home: Path, tmp_path: Path
+) -> None:
+    shutil.copy(EXAMPLES / "stdlib_census.py", home.parent)
+    answer(port)
+    address = f"http://127.0.0.1:{port}/"
+
+    async def look() -> None:
+        async with browse(address, tmp_path) as page:
+            lines = await page.until(lambda shown: "census" in shown and "Quit" in shown)
+            number = next(i for i, line in enumerate(lines) if "census" in line)
+            at, grid = lines[number].index("census"), await page.place()
+
+            def rectangle(line: int) -> tuple[float, float, float, float]:
+                left, top = grid["x"] + at * grid["cell"], grid["y"] + line * grid["line"]
+                return left, top, 6 * grid["cell"], grid["line"]
+
+            # The letters are on the screen, where the terminal has them; empty rows are empty.
+            drawn = await page.picture(tmp_path / "home.png")
+            blank = next(i for i, line in enumerate(lines) if not line.strip("│ "))
+            assert drawn.ink(*rectangle(number)) > 0.1
+            assert drawn.ink(*rectangle(blank)) == 0
+
+            # A key opens the launch dialog; no click was needed, and the picture changes with it.
+            await page.press("r")
+            await page.until(lambda shown: "flowdeck run stdlib_census.py:census --detach" in shown)
+            dialog = await page.picture(tmp_path / "launch.png")
+            changed = sum(a != b for a, b in zip(dialog.rows, drawn.rows, strict=True))
+            assert changed > 10 * grid["line"]
+
+            assert page.asked, "the browser's requests were not seen"
+            assert [url for url in page.asked if not url.startswith((address, "data:"))] == []
+
+    asyncio.run(look())
+
+
+def test_only_its_own_page_gets_the_keyboard(port: int) -> None:
+    answer(port)
+    own, other = f"127.0.0.1:{port}", f"elsewhere.example:{port}"
+    callers = {
+        "no browser": {},
+        "own page": {"Origin": f"http://{own}"},
+        "own page by name": {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}"},
+        "other page": {"Origin": f"http://{other}"},
+        "no page": {"Origin": "null"},
+        "other name for here": {"Origin": f"http://{other}", "Host": other},
+    }
+
+    async def knock(headers: dict[str, str]) -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(f"http://{own}/ws", headers=headers),
+            ):
+                return True
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status != 403
+
+    let_in = [name for name, headers in callers.items() if asyncio.run(knock(headers))]
+    assert let_in == ["no browser", "own page", "own page by name"]
 
 
 def test_another_host_is_warned_of(home: Path) -> None:

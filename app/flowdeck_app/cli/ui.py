@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
-from typing import Final
 
 import click
 
 from flowdeck_app.cli.common import complete_run, home, is_terminal, look, reading
 from flowdeck_app.cli.errors import Trouble
-
-#: Hosts that only this computer reaches.
-_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @click.command("ui")
@@ -37,9 +35,10 @@ def command(
       flowdeck ui @last
     """
     if serve:
-        _serve(ref, host, port)
+        _serve(ref, host, port, plain=plain)
         return
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+    in_browser = "TEXTUAL_DRIVER" in os.environ  # a child of --serve: its screen is a pipe
+    if not in_browser and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise Trouble(
             "the app needs a terminal.", "`flowdeck runs` and the other verbs work without one."
         )
@@ -49,25 +48,23 @@ def command(
     if ref is not None:
         with reading() as reader:
             open_run = reader.resolve_run(ref).id
-    ctx.exit(run_app(home(), ascii_only=plain or look().ascii, open_run=open_run))
+    ascii_only = plain or (not in_browser and look().ascii)
+    ctx.exit(run_app(home(), ascii_only=ascii_only, open_run=open_run))
 
 
-def _serve(ref: str | None, host: str, port: int) -> None:
+def _serve(ref: str | None, host: str, port: int, *, plain: bool) -> None:
     try:
-        from textual_serve.server import Server
+        from flowdeck_app.serving import HERE, AppServer
     except ImportError:
         raise Trouble(
             "--serve needs the package textual-serve.", "pip install 'flowdeck[serve]' adds it."
         ) from None
-    import shlex
-
-    if host not in _HERE:
+    if host not in HERE:
         click.echo(
             f"warning: everyone who reaches {host} can start and cancel runs here and read the "
             "record: there is no password. Without --host only this computer reaches it.",
             err=True,
         )
     words = [sys.executable, "-P", "-m", "flowdeck_app", "--home", str(home()), "ui"]
-    Server(
-        shlex.join([*words, *([ref] if ref else [])]), host=host, port=port, title="flowdeck"
-    ).serve()
+    words += ["--ascii"] if plain else []
+    AppServer(shlex.join([*words, *([ref] if ref else [])]), host, port).serve()
