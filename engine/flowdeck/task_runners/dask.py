@@ -145,7 +145,7 @@ class DaskTaskRunner(BaseTaskRunner):
             self._session is not None
             and run.owner is not None
             and run.owner.runner is self
-            and self._session.book.tracks(run)
+            and self._session.tracks(run)
         )
 
     def cancel(self, run: TaskRun) -> None:

@@ -18,6 +18,7 @@ from distributed.scheduler import KilledWorker
 from flowdeck.exceptions import MissingResult
 from flowdeck.stopping import end_stopped
 from flowdeck.task_runners import dask_local, dask_worker
+from flowdeck.task_runners.dask_batches import Batches, Call
 from flowdeck.transitions import crash_message
 from flowdeck.transport_book import Book
 from flowdeck.transport_gate import Gate
@@ -69,6 +70,9 @@ class Session:
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self._gate = Gate(self.book, self._send)
+        self._batches = Batches(
+            self._client, self.book.submitting, self._refused, soon=self.book.call
+        )
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
@@ -106,32 +110,41 @@ class Session:
                 keeps=keeps,
                 named=run.task.cache_key_fn is not None,
             )
-            entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
-            with self.book.submitting():
-                entry.handle = context.run(self._submit, run, payload)
+            args = self._args(payload)
         except BlockedError as blocked:
             submissions.block(run, blocked.uid)
         except Exception as problem:
-            # This run's trouble (an argument that cannot be pickled), or the cluster is gone: the
-            # flow's body goes on either way.
-            self.book.entries.pop(run.no, None)
-            error = problem if self._link.is_open else ConnectionError(_GONE)
-            submissions.crash(run, crash_message(error), error)
+            self._crash(run, problem)
+        else:
+            entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
+            key = f"{run.name}-{uuid.uuid4().hex}-{run.info.run_count}"
+            self._batches.add(Call(entry, key, args, annotations))
 
-    def _submit(self, run: TaskRun, payload: Payload) -> Any:
-        """In the context of the call, where `dask.annotate` is in force."""
+    def _args(self, payload: Payload) -> tuple[Any, ...]:
         head = payload.head
-        return self._client.submit(
-            dask_worker.run_task,
+        return (
             self._uid,
             self._code(payload.code),
             head if len(head) <= _LARGE else self._scattered(head),
             *payload.inputs,
-            key=f"{run.name}-{uuid.uuid4().hex}-{run.info.run_count}",
-            pure=False,
-            # Else tasks that are submitted within the same moment run in reverse order.
-            fifo_timeout="0ms",
         )
+
+    def _refused(self, entry: Entry, problem: Exception) -> None:
+        self.book.drop(entry)
+        self._crash(entry.run, problem)
+
+    def _crash(self, run: TaskRun, problem: Exception) -> None:
+        """This run's trouble (an argument that cannot be pickled), or the cluster is gone: the
+        flow's body goes on either way."""
+        error = problem if self._link.is_open else ConnectionError(_GONE)
+        run.owner.submissions.crash(run, crash_message(error), error)
+
+    def tracks(self, run: TaskRun) -> bool:
+        """Say whether Dask can be told to wait for this run."""
+        entry = self.book.entries.get(run.no)
+        if entry is not None and entry.run is run and entry.handle is None:
+            self._batches.flush()
+        return self.book.tracks(run)
 
     def _code(self, code: bytes) -> Any:
         """Return what stands for a task's code: large code goes to the workers once."""
@@ -231,7 +244,10 @@ class Session:
 
     def cancel(self, run: TaskRun) -> None:
         """Stop a run, from any thread; ``run.cancel_requested`` says why."""
-        if self._gate.remove(run):
+        entry = self._batches.remove(run)
+        if entry is not None:
+            self.book.drop(entry)
+        if entry is not None or self._gate.remove(run):
             end_stopped(run, "before it started")
             return
         self._to_stop.append(run)
@@ -239,7 +255,11 @@ class Session:
 
     def take_back(self) -> list[TaskRun]:
         """Return the runs that Dask has not got."""
-        return self._gate.take_back()
+        held = self._gate.take_back()
+        for entry in self._batches.take_back():
+            self.book.drop(entry)
+            held.append(entry.run)
+        return held
 
     def _stop_some(self) -> None:
         """On the book's thread: many are cancelled at a time, and asked for together."""
