@@ -175,6 +175,7 @@ class Machine:
         self.user = folder / "u"
         self.temp.mkdir()
         self.user.mkdir()
+        self.started: list[subprocess.Popen[str]] = []
 
     def start(self, script: str, **environment: str) -> subprocess.Popen[str]:
         """Start a script in a session of its own."""
@@ -186,7 +187,7 @@ class Machine:
         """Start Python with arguments."""
         # Who has a token for Ray in the environment does not get one made.
         without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=self.folder,
             env={
@@ -201,16 +202,15 @@ class Machine:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_ctrl_c,
         )
+        self.started.append(process)
+        return process
 
     def run(self, script: str, **environment: str) -> tuple[Any, str]:
         """Run a script; return what its last line of output says, as JSON, and its stderr."""
         process = self.start(script, **environment)
-        try:
-            out, err = process.communicate(timeout=200)
-        except BaseException:
-            with_group(process, signal.SIGKILL)
-            raise
+        out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         return json.loads(out.splitlines()[-1]), err
 
@@ -234,14 +234,24 @@ class Machine:
         return Reader.open(self.home)
 
 
+def _hear_ctrl_c() -> None:
+    """Who runs tests in the background has this signal ignored, and what he starts inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def machine() -> Iterator[Machine]:
     """Yield a machine whose folder is gone afterwards."""
     # Short: else Rays are made in /tmp, because the names of sockets must be.
     folder = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
+    there = Machine(folder)
     try:
-        yield Machine(folder)
+        yield there
     finally:
+        for process in there.started:
+            if process.poll() is None:
+                with_group(process, signal.SIGKILL)
+                process.communicate()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from clusters import processes_with
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -90,7 +92,8 @@ class RayHead:
 
     def pids(self, part: str = "") -> list[int]:
         """Return its processes whose command line has ``part`` in it."""
-        return [pid for pid, line in command_lines() if str(self.folder) in line and part in line]
+        folder = str(self.folder)
+        return [pid for pid, line in processes_with(folder) if part in line and folder in line]
 
     def kill(self) -> None:
         """Have all its processes gone at once."""
@@ -131,21 +134,6 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         connection.release()
-
-
-def command_lines() -> list[tuple[int, str]]:
-    """Return pid and command line of every process of this user that can be read."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                line = (
-                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                )
-            except OSError:
-                continue  # it has ended meanwhile
-            found.append((int(entry.name), line))
-    return found
 
 
 def _free_ports(count: int) -> list[int]:

@@ -5,18 +5,17 @@ A process can be connected to one Ray only, so most of these run scripts in proc
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import textwrap
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ray_programs import RayHead, command_lines
+import clusters
+from clusters import Machine
+from ray_programs import RayHead
 
 pytest.importorskip("ray")
 
@@ -26,51 +25,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 
-class Machine:
-    """Runs scripts with a home and a folder for temporary files of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.temp = folder / "t"
-        self.user = folder / "u"
-        self.temp.mkdir()
-        self.user.mkdir()
-
-    def run(self, script: str, **environment: str) -> tuple[Any, str]:
-        """Run a script; return what its last line of output says, as JSON, and its stderr."""
-        file = self.folder / "the_script.py"
-        file.write_text(textwrap.dedent(script))
-        # Whoever has a token in the environment does not get one made.
-        without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        done = subprocess.run(
-            [sys.executable, str(file)],
-            env={
-                **without,
-                "HOME": str(self.user),
-                "TMPDIR": str(self.temp),
-                "FLOWDECK_HOME": str(self.folder / "home"),
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1]), done.stderr
-
-    @property
-    def left(self) -> list[str]:
-        """The files and processes that are left."""
-        files = [str(path) for root in (self.temp, self.user) for path in root.rglob("*")]
-        return files + [line for _, line in command_lines() if str(self.temp) in line]
-
-
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    # Short: else instances are made in /tmp, because the names of sockets must be.
-    with tempfile.TemporaryDirectory(prefix="f", dir="/tmp") as folder:
-        yield Machine(Path(folder))
+    with clusters.machine() as there:
+        yield there
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import textwrap
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,16 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowdeck import cancellation, flow, recording, task
+from clusters import (
+    ANSWERS,
+    Machine,
+    closed_port,
+    identity,
+    impostor,
+    machine,
+    note_pid_and_wait,
+    states_of,
+    until,
+)
+from flowdeck import flow, task
 from flowdeck.task_runners import RayTaskRunner
 from flowdeck.task_runners.ray import remote_options
-from flowdeck_store.reader import Reader
-from ray_programs import RayHead, command_lines, connected
+from ray_programs import RayHead, connected
 
 ray = pytest.importorskip("ray")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -54,76 +58,7 @@ def existing(head: RayHead, _joined: None) -> RayTaskRunner:
     return RayTaskRunner(address=head.address)
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-    return found
-
-
-@task
-def note_pid_and_wait(path: str) -> None:
-    """Runs until the test is done with it."""
-    with open(path + ".new", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename(path + ".new", path)
-    deadline = time.monotonic() + 120
-    while os.path.exists(path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-@task
-def identity(x: Any) -> Any:
-    return x
-
-
-def states_of(home: Path) -> dict[int, list[str]]:
-    """Return the states that each task run of the last flow run went through."""
-    recording.close_all()
-    with Reader.open(home) as reader:
-        run = reader.resolve_run("@last")
-        return {
-            row.no: [state.state for state in reader.states(run.id, row.no)]
-            for row in reader.tasks(run.id, limit=10_000)
-        }
-
-
 # -- workers that die --------------------------------------------------------------------------------------
-
-
-def test_a_killed_worker_crashes_what_it_executed_and_nothing_else(
-    existing: Any, tmp_path: Path, home: Path
-) -> None:
-    mark = tmp_path / "pid"
-
-    @flow(task_runner=existing)
-    def f() -> Any:
-        victim = note_pid_and_wait.submit(str(mark))
-        after = identity.submit(victim)
-        others = identity.map(range(200))
-        until(lambda: victim.get_state().is_running() and mark.exists())
-        os.kill(int(mark.read_text()), signal.SIGKILL)
-        states = [future.wait() for future in others]
-        return (
-            str(victim.wait().message),
-            after.wait().name,
-            Counter(state.name for state in states),
-            [future.result() for future in others],
-        )
-
-    message, after, names, values = f()
-    assert message.startswith(
-        "Execution was interrupted by an unexpected exception: WorkerCrashedError: The worker "
-    )
-    assert "died" in message
-    assert after == "NotReady"
-    assert names == {"Completed": 200}
-    assert values == list(range(200))
-    history = states_of(home)
-    assert history.pop(1) == ["Pending", "Running", "Crashed"]
-    assert history.pop(2) == ["Pending", "NotReady"]
-    assert Counter(map(tuple, history.values())) == {("Pending", "Running", "Completed"): 200}
 
 
 def test_a_task_that_ends_its_process_is_tried_as_often_as_ray_is_told(
@@ -174,171 +109,14 @@ def test_states_survive_the_loss_of_the_mailbox(existing: Any, tmp_path: Path, h
     }
 
 
-def test_a_flow_that_is_ended_with_its_worker_running_leaves_no_task_behind(
-    existing: Any, tmp_path: Path
-) -> None:
-    mark = tmp_path / "pid"
-
-    @flow(task_runner=existing)
-    def f() -> None:
-        note_pid_and_wait.submit(str(mark))
-        until(mark.exists)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        f()
-    pid = int(mark.read_text())
-    until(lambda: not executes(pid), 30)
-
-
-def executes(pid: int) -> bool:
-    """Say whether a Ray worker executes a task: its process is named after that."""
-    lines = dict(command_lines())
-    return "note_pid_and_wait" in lines.get(pid, "")
-
-
-# -- cancelling --------------------------------------------------------------------------------------------
-
-
-@task
-def loop_until_stopped(path: str, noted: str) -> None:
-    open(path, "w").close()
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
-    finally:
-        open(noted, "w").close()
-
-
-@task
-async def await_until_stopped(path: str, noted: str) -> None:
-    import asyncio
-
-    open(path, "w").close()
-    try:
-        await asyncio.sleep(120)
-    finally:
-        open(noted, "w").close()
-
-
-@task
-def sleep_deaf(path: str, noted: str) -> None:
-    open(path, "w").close()
-    time.sleep(120)
-
-
-@pytest.mark.parametrize(
-    ("endless", "cleans_up"),
-    [(loop_until_stopped, True), (await_until_stopped, True), (sleep_deaf, False)],
-    ids=["loop", "async", "deaf"],
-)
-def test_cancelling_stops_what_runs_and_drops_what_waits(
-    existing: Any, tmp_path: Path, home: Path, endless: Any, cleans_up: bool
-) -> None:
-    marks = [(str(tmp_path / f"{i}-began"), str(tmp_path / f"{i}-cleaned")) for i in range(2)]
-
-    @flow(task_runner=existing)
-    def f() -> Any:
-        running = [endless.submit(*pair) for pair in marks]
-        identity.map(range(50))
-        identity.submit(running[0])
-        until(lambda: all(os.path.exists(began) for began, _ in marks))
-        (run,) = cancellation.live.values()
-        threading.Thread(target=cancellation.cancel, args=[run]).start()
-        running[1].wait()
-
-    began = time.monotonic()
-    state = f(return_state=True)
-    assert state.is_cancelled()
-    assert time.monotonic() - began < 30
-    history = states_of(home)
-    assert len(history) == 53
-    assert {states[-1] for states in history.values()} == {"Cancelled"}
-    assert history[1] == history[2] == ["Pending", "Running", "Cancelled"]
-    if cleans_up:
-        until(lambda: all(os.path.exists(cleaned) for _, cleaned in marks))
-    # Its CPUs are free again.
-    assert RayTaskRunner is type(existing)
-    assert quick(existing) == 1
-
-
-def quick(runner: Any) -> int:
-    @flow(task_runner=runner)
-    def f() -> Any:
-        with remote_options(num_cpus=2):
-            return identity.submit(1).result()
-
-    found: int = f()
-    return found
-
-
-def test_one_task_can_be_cancelled_alone(existing: Any, tmp_path: Path) -> None:
-    pair = str(tmp_path / "began"), str(tmp_path / "cleaned")
-
-    @flow(task_runner=existing)
-    def f() -> Any:
-        one, other = loop_until_stopped.submit(*pair), identity.submit(2)
-        after = identity.submit(one)
-        until(lambda: os.path.exists(pair[0]))
-        (run,) = cancellation.live.values()
-        run.cancel_task(one.task_run.no)
-        return one.wait().name, other.wait().name, after.wait().name
-
-    assert f() == ("Cancelled", "Completed", "NotReady")
-
-
 # -- addresses -----------------------------------------------------------------------------------------------
 
 
-class Script:
-    """Runs scripts in processes of their own: a process can be connected to one Ray only."""
-
-    def __init__(self) -> None:
-        # Short: else instances are made in /tmp, because the names of sockets must be.
-        self.folder = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
-
-    def start(self, script: str, **environment: str) -> subprocess.Popen[str]:
-        file = self.folder / "the_script.py"
-        file.write_text(textwrap.dedent(script))
-        without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        return subprocess.Popen(
-            [sys.executable, str(file)],
-            env={
-                **without,
-                "HOME": str(self.folder),
-                "TMPDIR": str(self.folder),
-                "FLOWDECK_HOME": str(self.folder / "home"),
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, script: str, **environment: str) -> Any:
-        """Return what the last line of its output says, as JSON."""
-        process = self.start(script, **environment)
-        out, err = process.communicate(timeout=200)
-        assert process.returncode == 0, err
-        return json.loads(out.splitlines()[-1])
-
-    @property
-    def processes(self) -> list[str]:
-        """What runs with the folder in its command line."""
-        return [line for _, line in command_lines() if str(self.folder) in line]
-
-    def reader(self) -> Reader:
-        return Reader.open(self.folder / "home")
-
-
 @pytest.fixture
-def script() -> Iterator[Script]:
-    import shutil
-
-    script = Script()
-    yield script
-    shutil.rmtree(script.folder, ignore_errors=True)
+def script() -> Iterator[Machine]:
+    """Runs scripts in processes of their own: a process can be connected to one Ray only."""
+    with machine() as there:
+        yield there
 
 
 CALL = """
@@ -358,27 +136,18 @@ except Exception as error:
 """
 
 
-def refused(script: Script, address: str, **environment: str) -> str:
+def refused(script: Machine, address: str, **environment: str) -> str:
     """Return the error that a flow run on an address ends with; it must come within 15 seconds."""
-    said, seconds = script.run(CALL.format(address=address), **environment)
+    (said, seconds), _ = script.run(CALL.format(address=address), **environment)
     assert seconds < 15
     with script.reader() as reader:
         assert reader.resolve_run("@last").state == "Crashed"
     return str(said)
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_an_address_where_nothing_answers_is_told_at_once(
-    script: Script, closed_port: int, scheme: str
-) -> None:
-    address = f"{scheme}127.0.0.1:{closed_port}"
+def test_an_address_where_nothing_answers_is_told_at_once(script: Machine, scheme: str) -> None:
+    address = f"{scheme}127.0.0.1:{closed_port()}"
     said = refused(script, address)
     assert said.startswith(f"ConnectionError: Cannot connect to Ray at {address}: ")
     assert "Connection refused" in said
@@ -386,49 +155,24 @@ def test_an_address_where_nothing_answers_is_told_at_once(
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_something_else_that_answers_is_told_within_seconds(
-    script: Script, scheme: str, answer: bytes
+    script: Machine, scheme: str, answer: bytes
 ) -> None:
-    stop = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            server.settimeout(0.1)
-            connections = []
-            while not stop.is_set():
-                try:
-                    connection, _ = server.accept()
-                except TimeoutError:
-                    continue
-                connections.append(connection)
-                if answer:
-                    try:
-                        connection.sendall(answer)
-                    except OSError:
-                        pass  # it was only a knock
-            for connection in connections:
-                connection.close()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            said = refused(script, f"{scheme}127.0.0.1:{server.getsockname()[1]}")
-        finally:
-            stop.set()
-            thread.join()
+    with impostor(answer) as there:
+        said = refused(script, f"{scheme}{there}")
     assert "is not Ray" in said or "no Ray answered within 8 seconds" in said
 
 
 @pytest.mark.parametrize("address", ["http://my.example:1", "ray://nowhere", "1.2.3.4", "x:99999"])
-def test_what_is_no_address_is_told_before_anything_is_tried(script: Script, address: str) -> None:
+def test_what_is_no_address_is_told_before_anything_is_tried(script: Machine, address: str) -> None:
     assert "is no address of a Ray: write 'ray://HOST:10001'" in refused(script, address)
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64], ids=["without", "wrong"])
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
 def test_a_missing_token_is_told_with_the_way_to_give_it(
-    script: Script, head: RayHead, client: bool, token: str | None
+    script: Machine, head: RayHead, client: bool, token: str | None
 ) -> None:
     address = head.client_address if client else head.address
     given = {} if token is None else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
@@ -439,16 +183,16 @@ def test_a_missing_token_is_told_with_the_way_to_give_it(
 
 
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
-def test_ports_that_were_mixed_up_are_told(script: Script, head: RayHead, client: bool) -> None:
+def test_ports_that_were_mixed_up_are_told(script: Machine, head: RayHead, client: bool) -> None:
     swapped = f"ray://{head.address}" if client else head.client_address.removeprefix("ray://")
     said = refused(script, swapped, **head.environment)
     assert "its default port is" in said
 
 
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
-def test_another_version_of_ray_is_told(script: Script, head: RayHead, client: bool) -> None:
+def test_another_version_of_ray_is_told(script: Machine, head: RayHead, client: bool) -> None:
     address = head.client_address if client else head.address
-    said, seconds = script.run(
+    (said, seconds), _ = script.run(
         "import ray; ray.__version__ = '2.1.0'\n" + CALL.format(address=address),
         **head.environment,
     )
@@ -458,14 +202,16 @@ def test_another_version_of_ray_is_told(script: Script, head: RayHead, client: b
 
 
 def test_workers_without_flowdeck_are_told_before_anything_is_sent(
-    script: Script, head: RayHead
+    script: Machine, head: RayHead
 ) -> None:
     shadow = script.folder / "shadow" / "flowdeck"
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'flowdeck'\")")
     variables = {"runtime_env": {"env_vars": {"PYTHONPATH": str(shadow.parent)}}}
     call = CALL.replace("{address!r}", "{address!r}, init_kwargs={variables!r}")
-    said, _ = script.run(call.format(address=head.address, variables=variables), **head.environment)
+    (said, _), _ = script.run(
+        call.format(address=head.address, variables=variables), **head.environment
+    )
     assert said.startswith("RuntimeError: The workers of the Ray at")
     assert "cannot import flowdeck. Install flowdeck" in said
 
@@ -475,7 +221,7 @@ def test_workers_without_flowdeck_are_told_before_anything_is_sent(
 
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
 def test_a_ray_that_goes_away_crashes_what_it_had_and_the_flow_goes_on(
-    script: Script, client: bool
+    script: Machine, client: bool
 ) -> None:
     with RayHead() as doomed:
         address = doomed.client_address if client else doomed.address
@@ -549,7 +295,7 @@ if __name__ == "__main__":
     ids=["SIGINT", "SIGTERM", "SIGKILL"],
 )
 def test_a_process_that_is_ended_takes_its_temporary_ray_with_it(
-    script: Script, number: int, code: int, state: str | None
+    script: Machine, number: int, code: int, state: str | None
 ) -> None:
     mark = script.folder / "began"
     process = script.start(TEMPORARY, MARK=str(mark))
@@ -557,20 +303,22 @@ def test_a_process_that_is_ended_takes_its_temporary_ray_with_it(
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    until(lambda: script.processes == [], 60)
+    # Ray's agents look for their node for another minute if nobody ends them.
+    agents = ("ray::DashboardAgent", "ray::RuntimeEnvAgent") if state is None else ()
+    until(lambda: [line for line in script.processes if not line.startswith(agents)] == [], 60)
     if state is not None:
-        assert [path.name for path in script.folder.glob("fdray-*")] == []
+        assert [path.name for path in script.temp.glob("fdray-*")] == []
         with script.reader() as reader:
             assert reader.resolve_run("@last").message == state
         assert "*** SIGTERM" not in err
 
 
-def test_a_stop_while_ray_starts_is_heard(script: Script) -> None:
+def test_a_stop_while_ray_starts_is_heard(script: Machine) -> None:
     process = script.start(TEMPORARY, MARK=str(script.folder / "began"))
-    until(lambda: list(script.folder.glob("fdray-*")) or process.poll() is not None, 120)
+    until(lambda: list(script.temp.glob("fdray-*")) or process.poll() is not None, 120)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)
     assert process.returncode != 0
     assert "KeyboardInterrupt" in err
     until(lambda: script.processes == [], 60)
-    assert list(script.folder.glob("fdray-*")) == []
+    assert list(script.temp.glob("fdray-*")) == []

@@ -17,7 +17,7 @@ ANSWER_TIMEOUT: Final = 8.0
 
 _TOKEN_HINT: Final = (
     "It wants an authentication token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file "
-    "with the token of the head node (there it is in ~/.ray/auth_token unless set otherwise)"
+    "with the token of the head node (there it is in ~/.ray/auth_token unless set otherwise) "
     "before Python starts."
 )
 
