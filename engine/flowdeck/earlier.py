@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import caching
 from flowdeck.exceptions import MissingResult
+from flowdeck.reprs import BIG_INT
 from flowdeck.results import KeptValue
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _FAITHFUL_TEXT: Final = re.compile(
     r"|Decimal\('[^…]*'\)|UUID\('[^…]*'\)|(?:Posix|Windows)Path\([^…]*\)"
 )
 _INDEX: Final = re.compile(r"-([0-9a-f]{8})-(\d{1,8})")
+#: Characters of a text whose ``repr`` always fits into a preview.
+_SHORT: Final = 190
 #: Kept values up to this size (bytes) are read when a call is matched, so that one that cannot be
 #: read any more only costs a call. Greater ones are read when somebody asks for them.
 AT_ONCE: Final = 1 << 20
@@ -79,6 +82,14 @@ def check(result: ResultRecord | None, store: ResultStore) -> str | None:
         return store.look(result.location, result.size)
     _from_preview(result)
     return None
+
+
+def is_in_preview(value: Any) -> bool:
+    """Say whether the record's preview will do, so that there is no need to keep a file."""
+    kind = type(value)
+    if kind in {str, bytes}:
+        return len(value) <= _SHORT
+    return kind is not int or -BIG_INT < value < BIG_INT if kind in _ATOMS.values() else False
 
 
 def _from_preview(result: ResultRecord) -> Any:

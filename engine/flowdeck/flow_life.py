@@ -180,6 +180,10 @@ def _conclude(
     record_failure(run, state, error)
     if state.type is StateType.COMPLETED:
         _keep_result(run, state)
+    elif run.parent is None and (error is None or isinstance(error, Exception)):
+        from flowdeck.keeping import keep_completed
+
+        keep_completed(run)
     run.enter(state)
     called = getattr(run.flow, _HOOKS.get(state.type, ""), None)
     if called:

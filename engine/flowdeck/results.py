@@ -61,14 +61,24 @@ class ResultStore:
             OSError: the file cannot be written.
         """
         data = _serializer(serializer).dumps(value)
+        return self.write_data(data, serializer, inputs), len(data)
+
+    def write_data(
+        self, data: bytes | memoryview, serializer: str, inputs: str | None = None
+    ) -> str:
+        """Keep a value that is bytes already; return its location.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         name = os.urandom(16).hex()
         location = f"{name[:2]}/{name[2:]}"
         mark = f" {inputs}" if inputs else ""
         header = _MAGIC + f"{serializer} {zlib.crc32(data):08x}{mark}\n".encode()
         self._write(self.folder / location, header, data)
-        return location, len(data)
+        return location
 
-    def _write(self, path: Path, header: bytes, data: bytes) -> None:
+    def _write(self, path: Path, header: bytes, data: bytes | memoryview) -> None:
         # Under another name first: a reader sees all of the file or none.
         unfinished = path.with_suffix(".tmp")
         try:

@@ -56,6 +56,8 @@ class Settings:
     """Loggers besides the run loggers whose lines belong to the run's record."""
     persist_results: bool = False
     """Whether results are kept on disk unless the flow or task says otherwise."""
+    keep_on_failure: int = 200
+    """Megabytes of results that a flow run which does not complete keeps for a re-run."""
     refresh_cache: bool = False
     """Whether cached results are computed anew."""
     flow_paths: tuple[str, ...] = (".",)

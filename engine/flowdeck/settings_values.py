@@ -144,6 +144,10 @@ def _preview(raw: Raw) -> int:
     return int(_number(raw, whole=True, allowed="a whole number of characters, 0 or more"))
 
 
+def _megabytes(raw: Raw) -> int:
+    return int(_number(raw, whole=True, allowed="a whole number of megabytes, 0 or more"))
+
+
 def _seconds(raw: Raw) -> float:
     return float(_number(raw, whole=False, allowed="a number of seconds, 0 or more"))
 
@@ -155,6 +159,7 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "log_prints": _flag,
     "extra_loggers": _texts,
     "persist_results": _flag,
+    "keep_on_failure": _megabytes,
     "refresh_cache": _flag,
     "flow_paths": _paths,
     "result_preview": _preview,

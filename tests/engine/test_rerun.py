@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,7 +217,7 @@ def test_results_that_are_kept_are_taken_over_whatever_they_are(bench: Bench) ->
 def test_a_result_that_was_not_kept_is_computed_again_and_the_plan_says_so(bench: Bench) -> None:
     things = things_of(bench)
     bench.broken = {"finish"}
-    with using(log_prints=False):
+    with using(keep_on_failure=0):
         first = bench.run(things)
     plan = bench.plan(first)
     assert plan.reasons == {Why.FAILED: 1, Why.NOT_KEPT: 1, Why.UNKNOWN_INPUTS: 1}
@@ -225,6 +226,59 @@ def test_a_result_that_was_not_kept_is_computed_again_and_the_plan_says_so(bench
     second = bench.again(first, things)
     assert bench.calls == {"make 4": 1, "measure": 1, "finish": 1}
     assert "but runs again: The result, " in bench.logs(second)
+
+
+def test_a_run_that_fails_keeps_what_its_tasks_returned(bench: Bench) -> None:
+    things = things_of(bench)
+    bench.broken = {"measure"}
+    first = bench.run(things)
+    assert "results (0.0 MB) for a re-run" in bench.logs(first)
+    assert bench.plan(first).summary == "1 reused, 2 run again: 1 failed, 1 had not started."
+    bench.broken = set()
+    second = bench.again(first, things)
+    assert bench.calls == {"measure": 1, "finish": 1}
+    assert bench.last.result() == 4
+    bench.again(second, things)  # whose file is that of the first
+    assert "make 4" not in bench.calls
+    assert not list(StorePaths(bench.home).results.rglob("*.tmp"))
+
+
+def test_only_so_much_is_kept_of_a_run_that_fails(bench: Bench) -> None:
+    @task
+    def give(size: int) -> bytes:
+        bench.does(size)
+        return bytes(size)
+
+    @task
+    def lock() -> Any:
+        return threading.Lock()
+
+    @task(persist_result=False)
+    def private() -> list[int]:
+        return [1]
+
+    @flow
+    def gives() -> None:
+        give.map([700_000, 600_000, 290_000])
+        lock.submit()
+        private.submit()
+        raise ValueError("in the end")
+
+    with using(keep_on_failure=1):
+        first = bench.run(gives)
+    assert "Kept 2 results (1.0 MB) for a re-run; 2 do not fit, or cannot be" in bench.logs(first)
+    files = [path for path in StorePaths(bench.home).results.rglob("*") if path.is_file()]
+    assert sorted(path.stat().st_size // 100_000 for path in files) == [2, 7]
+    assert bench.plan(first).reasons == {Why.NOT_KEPT: 3}
+    with using(keep_on_failure=0):
+        bench.again(first, gives)
+    assert bench.calls == {"600000": 1}
+
+
+def test_a_run_that_completes_writes_no_results(bench: Bench) -> None:
+    things = things_of(bench)
+    bench.run(things)
+    assert not StorePaths(bench.home).results.exists()
 
 
 @pytest.mark.parametrize("how", ["gone", "cut", "changed"])
@@ -270,7 +324,7 @@ def test_plain_results_come_back_from_the_record_as_they_were(bench: Bench, valu
         check.submit(give.submit())
 
     bench.broken = {"check"}
-    with using(log_prints=False):
+    with using(keep_on_failure=0):
         first = bench.run(plain)
     bench.broken = set()
     assert bench.again(first, plain).state == "Completed"
@@ -292,7 +346,7 @@ def test_what_the_record_does_not_say_all_of_is_never_made_up(bench: Bench, valu
     def plain() -> None:
         give.submit()
 
-    with using(log_prints=False):
+    with using(keep_on_failure=0):
         first = bench.run(plain)
     assert bench.plan(first).reused == 0
     bench.again(first, plain)
@@ -321,7 +375,7 @@ def test_arguments_are_compared_by_all_that_is_known_of_them(
         use.submit(given)
 
     uses.should_validate_parameters = False
-    with using(persist_results=kept, log_prints=False):
+    with using(persist_results=kept, keep_on_failure=0):
         first = bench.run(uses, value)
         assert bench.plan(first).reused == int(known or kept)
         bench.again(first, uses, value)
@@ -371,7 +425,7 @@ def test_what_waited_for_a_task_that_runs_again_runs_again(bench: Bench) -> None
         loaded = load.submit(wait_for=[made])
         clean.submit(allow_failure(loaded))
 
-    with using(log_prints=False):
+    with using(keep_on_failure=0):
         first = bench.run(loads)
         assert bench.plan(first).reasons == {Why.NOT_KEPT: 1, Why.DEPENDS: 2}
         bench.again(first, loads)
