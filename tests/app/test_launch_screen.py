@@ -10,8 +10,9 @@ from app_harness import check_snapshot, screen_text, settle
 from textual.widgets import Button, Input
 
 from flowdeck_app.screens.launch import LaunchScreen
-from flowdeck_app.screens.launch_fields import FieldRow
+from flowdeck_app.screens.launch_fields import FieldRow, RunnerChoice
 from flowdeck_app.screens.run import RunScreen
+from flowdeck_app.widgets.toggles import PlainRadio
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
@@ -188,3 +189,23 @@ async def test_without_a_flow_it_asks_which(app_for: Callable[..., Any], folder:
         while "needs a value" not in screen_text(app):
             await pilot.pause(0.05)
             assert time.monotonic() < deadline
+
+
+async def test_the_arrows_choose_a_runner_from_the_chosen_one_on_however_fast(
+    app_for: Callable[..., Any], folder: Path
+) -> None:
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 36)) as pilot:
+        screen = await opened(app, pilot, "flows.py:shop")
+        choice = screen.query_one(RunnerChoice)
+        choice.focus()
+        await settle(pilot, lambda: choice.has_focus)
+        assert choice.pressed_button is not None
+        assert choice.pressed_button.name == "concurrent"
+        for _ in range(2):
+            choice.action_next_button()  # a slow app has both keys at once
+        await settle(pilot, lambda: "--runner ray" in str(screen.query_one("#command").content))
+        assert [b.name for b in choice.query(PlainRadio) if b.value] == ["ray"]
+        await pilot.press("up", "up", "up")
+        await settle(pilot, lambda: "sequential" in str(screen.query_one("#command").content))
+        assert [b.name for b in choice.query(PlainRadio) if b.value] == ["sequential"]

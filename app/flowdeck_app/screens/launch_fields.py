@@ -8,7 +8,7 @@ from textual import on
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Checkbox, Input, RadioSet, Select, Static
+from textual.widgets import Checkbox, Input, RadioButton, RadioSet, Select, Static
 
 from flowdeck_app.views.text import clean, cut
 from flowdeck_app.widgets.toggles import PlainCheckbox, PlainInput, PlainRadio
@@ -158,17 +158,26 @@ class RunnerChoice(RadioSet):
 
     def action_next_button(self) -> None:
         """Choose the next one."""
+        self._begin()
         super().action_next_button()
         self._choose()
 
     def action_previous_button(self) -> None:
         """Choose the one before."""
+        self._begin()
         super().action_previous_button()
         self._choose()
 
     def _choose(self) -> None:
-        if self.has_focus and self._selected is not None:
-            self.query(PlainRadio)[self._selected].value = True
+        """Press the selected button at once: news of its value would come too late for fast keys."""
+        if not self.has_focus or self._selected is None:
+            return
+        buttons = list(self.query(PlainRadio))
+        with self.prevent(RadioButton.Changed):
+            for place, button in enumerate(buttons):
+                button.value = place == self._selected
+        self._pressed_button = buttons[self._selected]
+        self.post_message(self.Changed(self, self._pressed_button))
 
 
 def _runner_label(runner: RunnerForm, *, own: bool) -> Content:
