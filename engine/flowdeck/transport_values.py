@@ -58,6 +58,17 @@ class Reply:
             outcome = Outcome.FAILED if self.code == FAILED else Outcome.BLOCKING
         return passes(outcome, failure_allowed)
 
+    def brief(self) -> Reply | bytes:
+        """Return it as bytes if it is small: engines handle those with less ado."""
+        if not is_atom(self.content):
+            return self
+        return pickle.dumps((self.code, self.content, self.pickling, self.blocked_by), 5)
+
+    @staticmethod
+    def of(brief: Reply | bytes) -> Reply:
+        """Return the reply that :meth:`brief` was called of."""
+        return Reply(*pickle.loads(brief)) if type(brief) is bytes else brief  # type: ignore[return-value]
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         # Pickled here, not by the engine: what is the user's goes by value, and no engine tries to
         # import the user's modules to find that out. Big buffers stay outside.

@@ -18,14 +18,13 @@ from flowdeck.transport_book import Book
 from flowdeck.transport_events import decode
 from flowdeck.transport_gate import Gate
 from flowdeck.transport_payload import BlockedError, Packer
-from flowdeck.transport_values import pickling_of
+from flowdeck.transport_values import Reply, pickling_of
 
 if TYPE_CHECKING:
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
     from flowdeck.transport_entry import Entry
     from flowdeck.transport_payload import Payload
-    from flowdeck.transport_values import Reply
 
 __all__ = ["RayTaskRunner", "remote_options"]
 
@@ -210,8 +209,8 @@ class _Session:
                 raise self._connection.lost
             try:
                 # In slices: nobody may be inside Ray for long when it is shut down.
-                reply: Reply = ray.get(handle, timeout=None if self._is_client else _SLICE)
-                return reply
+                found = ray.get(handle, timeout=None if self._is_client else _SLICE)
+                return Reply.of(found)
             except ray.exceptions.GetTimeoutError:
                 continue
 

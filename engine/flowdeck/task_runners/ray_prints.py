@@ -47,6 +47,8 @@ class _Buffer:
 
     def flush(self) -> None:
         """Send what is there."""
+        if not self._parts:
+            return
         with self._sending:
             with self._lock:
                 parts, self._parts, self._size = self._parts, [], 0
@@ -95,14 +97,14 @@ def forwarded(send: Callable[[str, bool], None]) -> Iterator[None]:
     All of it is home when the block ends. One block at a time.
     """
     global _buffer
-    if not isinstance(sys.stdout, _Tee):
-        sys.stdout = _Tee(sys.stdout, False)
-    if not isinstance(sys.stderr, _Tee):
-        sys.stderr = _Tee(sys.stderr, True)
+    out, err = sys.stdout, sys.stderr
     _buffer = buffer = _Buffer(send)
+    sys.stdout, sys.stderr = _Tee(out, False), _Tee(err, True)
     try:
         yield
     finally:
+        # Only around the task: Ray itself writes to them before and after each.
+        sys.stdout, sys.stderr = out, err
         _buffer = None
         buffer.flush()
 

@@ -17,6 +17,7 @@ from flowdeck.execution import wait_unless_cancelled
 from flowdeck.runs import Stop
 from flowdeck.task_runners import ray_mailbox, ray_prints
 from flowdeck.transport_events import decode
+from flowdeck.transport_values import Reply
 
 if TYPE_CHECKING:
     from flowdeck.task_runners.ray_mailbox import Letter
@@ -150,13 +151,14 @@ def run_task(call: bytes, *replies: Any) -> tuple[Any, bytes]:
     where, code, head = pickle.loads(call)
     if code is None:
         code, *replies = replies  # type: ignore[assignment]
+    known = [Reply.of(reply) for reply in replies]
     _ear.listen()
     port = _port(where)
     with ray_prints.forwarded(port.write):
-        reply, tail = transport_worker.execute(code, head, replies, port)
+        reply, tail = transport_worker.execute(code, head, known, port)
     if port.posts_tails:
         port.post_tail(tail)
-    return reply, port.with_texts(tail)
+    return reply.brief(), port.with_texts(tail)
 
 
 def unpacked(tail: bytes) -> tuple[list[tuple[str, bool]], bytes]:
