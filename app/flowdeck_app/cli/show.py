@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flowdeck_store.records import FlowRunRecord
 
 FAILED_SHOWN = 10
+#: Runs that repeat this one: the newest.
+_AGAIN = 5
 
 
 @click.command("show")
@@ -52,7 +54,9 @@ def _page(reader: Reader, run: FlowRunRecord, seen: Look) -> Iterator[str]:
 
     yield text.title(run, seen)
     yield ""
-    yield from text.run_facts(run, seen)
+    before = reader.run_by_uid(run.rerun_of) if run.rerun_of else None
+    after = [found for no in reader.reruns(run.uid)[-_AGAIN:] if (found := reader.run(no))]
+    yield from text.run_facts(run, seen, before=before, after=after)
     yield from section("Parameters", text.parameters(run.params, seen), seen)
     yield from section("States", text.history(reader.states(run.id), seen), seen)
     groups = reader.task_groups(run.id)

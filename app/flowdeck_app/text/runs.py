@@ -101,8 +101,26 @@ def ending(run: FlowRunRecord, look: Look) -> list[str]:
     return said
 
 
-def run_facts(run: FlowRunRecord, look: Look) -> list[str]:
-    """Return everything a run's own record says, one fact a line."""
+def reference(run: FlowRunRecord, look: Look) -> str:
+    """Return a mention of another run: number, name, state."""
+    return f"#{run.id} {one_line(run.name, 80)}  {states.state(run.code, run.named, look)}"
+
+
+def run_facts(
+    run: FlowRunRecord,
+    look: Look,
+    *,
+    before: FlowRunRecord | None = None,
+    after: Sequence[FlowRunRecord] = (),
+) -> list[str]:
+    """Return everything a run's own record says, one fact a line.
+
+    Args:
+        run: the run.
+        look: how to write.
+        before: the run that it repeats, if that is still recorded.
+        after: the runs that repeat it.
+    """
     info = run.info
     return facts(
         [
@@ -121,7 +139,8 @@ def run_facts(run: FlowRunRecord, look: Look) -> list[str]:
             ("tasks", states.counts(run.counts, look, words=True)),
             ("log lines", _log_counts(run)),
             ("process", f"{run.pid} on {one_line(run.host or '?', 80)}" if run.pid else ""),
-            ("rerun of", one_line(run.rerun_of or "", 80)),
+            ("rerun of", reference(before, look) if before else one_line(run.rerun_of or "", 80)),
+            *(("run again", reference(other, look)) for other in after),
             ("target", one_line(str(info.get("target") or ""), 500)),
             ("folder", one_line(str(info.get("cwd") or ""), 500)),
         ],
