@@ -207,10 +207,10 @@ class Machine:
         self.started.append(process)
         return process
 
-    def run(self, script: str, **environment: str) -> tuple[Any, str]:
+    def run(self, script: str, timeout: float = 200, **environment: str) -> tuple[Any, str]:
         """Run a script; return what its last line of output says, as JSON, and its stderr."""
         process = self.start(script, **environment)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=timeout)
         assert process.returncode == 0, err
         return json.loads(out.splitlines()[-1]), err
 

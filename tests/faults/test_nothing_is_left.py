@@ -85,7 +85,7 @@ def test_runs_in_a_row_leave_nothing(name: str) -> None:
         pytest.skip(f"{name} is not installed")
     runs = int(os.environ.get("RUNS_IN_A_ROW", WARM + MORE))
     with machine() as there:
-        seen, _ = there.run(SCRIPT.format(runner=RUNNERS[name], runs=runs))
+        seen, _ = there.run(SCRIPT.format(runner=RUNNERS[name], runs=runs), timeout=280)
         assert there.left == []
     for counts in seen:
         assert counts["children"] == counts["temporary"] == counts["rays"] == []

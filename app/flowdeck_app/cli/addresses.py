@@ -1,4 +1,4 @@
-"""Does a cluster's address answer? Only a connection is tried, nothing is started there."""
+"""Does a cluster answer at an address, and could flows run there? Nothing is started there."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _PATTERN: Final = re.compile(
 
 
 def try_address(address: str, seconds: float) -> Check:
-    """Try to connect to a Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``).
+    """Ask a Dask scheduler (``tcp://host:8786``), a Ray client server (``ray://host:10001``) or a
+    Ray head node (``host:6379``) whether it is one, and whether it lets us in.
 
     Args:
         address: the address.
-        seconds: how long to wait for an answer.
+        seconds: how long to wait for a connection, and again for an answer.
     """
     name = "address"
     parts = _PATTERN.fullmatch(address.strip())
@@ -41,8 +42,6 @@ def try_address(address: str, seconds: float) -> Check:
     host, number = parts["host"].strip("[]"), int(parts["port"] or port)
     if number > 65535:
         return Check(name, "bad", f"{address}: there is no port {number}", "ports end at 65535.")
-    missing = find_spec({"dask": "distributed", "ray": "ray"}[extra]) is None
-    advice = f"pip install 'flowdeck[{extra}]' is needed to use it." if missing else ""
     try:
         socket.create_connection((host, number), timeout=seconds).close()
     except socket.gaierror:
@@ -53,4 +52,28 @@ def try_address(address: str, seconds: float) -> Check:
     except OSError as error:
         why = f"{host}:{number} refuses the connection: {error.strerror or error}"
         return Check(name, "bad", why, f"is the {extra} cluster running there?")
-    return Check(name, "note" if missing else "ok", f"{host}:{number} answers", advice)
+    if find_spec({"dask": "distributed", "ray": "ray"}[extra]) is None:
+        advice = f"pip install 'flowdeck[{extra}]' is needed to use it."
+        return Check(name, "note", f"{host}:{number} answers", advice)
+    whole = f"{scheme}://" * bool(scheme) + f"{parts['host']}:{number}"
+    try:
+        found = _ask_dask(whole, seconds) if extra == "dask" else _ask_ray(whole)
+    except (OSError, RuntimeError, ImportError) as error:
+        what, _, advice = str(error).partition(". ")
+        return Check(name, "bad", what, advice)
+    return Check(name, "ok", f"{whole}: {found}")
+
+
+def _ask_dask(address: str, seconds: float) -> str:
+    from flowdeck.task_runners import dask_check
+
+    return dask_check.describe(address, {"timeout": seconds})
+
+
+def _ask_ray(address: str) -> str:
+    from flowdeck.task_runners import ray_probe
+
+    ray_probe.check(address)
+    if ray_probe.is_client(address):
+        return "a Ray client server answers and lets us in"
+    return "the head node of a Ray answers and lets us in"

@@ -18,7 +18,7 @@ CONNECT_SECONDS = 5.0
 
 
 @click.command("doctor")
-@click.option("--address", metavar="ADDR", help="Also try a Dask or Ray address.")
+@click.option("--address", metavar="ADDR", help="Also ask the Dask or Ray there.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, address: str | None, as_json: bool) -> None:
@@ -29,6 +29,7 @@ def command(ctx: click.Context, address: str | None, as_json: bool) -> None:
     \b
     Example:
       flowdeck doctor --address tcp://10.0.0.5:8786
+      flowdeck doctor --address ray://10.0.0.5:10001
     """
     from flowdeck_app.cli import checks
 

@@ -77,7 +77,8 @@ def command(
 
     \b
     Example:
-      flowdeck run flows/etl.py:etl -p day=2026-11-22 --runner dask --runner-opt n_workers=4
+      flowdeck run flows/etl.py:etl -p day=2026-11-22
+      flowdeck run flows/etl.py:etl --runner dask --runner-opt 'cluster_kwargs={"n_workers": 4}'
     """
     from flowdeck_app.cli.given import json_object, pairs
     from flowdeck_app.cli.running import Order

@@ -15,7 +15,7 @@ from distributed.comm.core import connect as _connect
 from distributed.comm.registry import get_backend
 
 import flowdeck
-from flowdeck.task_runners import dask_worker
+from flowdeck.task_runners import dask_quiet, dask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ TIMEOUT: Final = 10.0
 _WITH_PORT: Final = ("tcp", "tls", "ws", "wss")
 connect: Final[Any] = _connect
 security_class: Final[Any] = distributed.Security
+_make_client: Final[Any] = distributed.Client
 
 
 def check_address(address: str, client_kwargs: dict[str, Any]) -> None:
@@ -74,6 +75,32 @@ async def _greet(address: str, seconds: float, security: Any) -> None:
             f"{type(error).__name__}: {error}. Check host and port, and whether it wants TLS."
         ) from error
     comm.abort()
+
+
+def describe(address: str, client_kwargs: dict[str, Any]) -> str:
+    """Say what is at an address, after a look at whether flows could run there.
+
+    Args:
+        address: of a scheduler.
+        client_kwargs: for the client.
+
+    Raises:
+        OSError: no scheduler answers there.
+        RuntimeError: the cluster runs something that does not fit.
+    """
+    check_address(address, client_kwargs)
+    with dask_quiet.quiet():
+        client: Any = _make_client(address, **{"set_as_default": False, **client_kwargs})
+        try:
+            check_versions(client)
+            workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        finally:
+            client.close(timeout=3)
+    threads = sum(worker["nthreads"] for worker in workers)
+    what = [
+        f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(workers), "worker"), (threads, "thread"))
+    ]
+    return f"a Dask scheduler with {' and '.join(what)}"
 
 
 # -- versions --------------------------------------------------------------------------------------------

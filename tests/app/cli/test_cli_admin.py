@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_builder import SECOND, T0, objects, write
 
-from flowdeck_app.cli.addresses import try_address
 from flowdeck_app.cli.checks import file_system_of, sqlite_check
 from flowdeck_store import states as st
 from flowdeck_store.reader import Reader
@@ -207,44 +205,6 @@ def test_doctor_warns_of_network_file_systems(
     result = cli("doctor")
     assert result.exit_code == 0
     assert "nfs4, where locks and shared memory may not work" in result.stdout
-
-
-@pytest.fixture
-def port() -> Any:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        yield server.getsockname()[1]
-
-
-def test_an_address_that_answers_is_ok(cli: Any, port: int) -> None:
-    for scheme in ("tcp://", "ray://", ""):
-        check = try_address(f"{scheme}127.0.0.1:{port}", 5)
-        assert check.verdict in {"ok", "note"}
-        assert check.found == f"127.0.0.1:{port} answers"
-    assert cli("doctor", "--address", f"tcp://127.0.0.1:{port}").exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("http://dask.example", "http://dask.example is not an address of Dask or Ray"),
-        ("tcp://", "is not an address"),
-        ("tcp://host:99999", "there is no port 99999"),
-        ("tcp://no-such-host.invalid:8786", "there is no host no-such-host.invalid"),
-    ],
-)
-def test_an_address_that_cannot_be_right_says_why(address: str, message: str) -> None:
-    check = try_address(address, 5)
-    assert check.verdict == "bad"
-    assert message in check.found
-    assert check.advice
-
-
-def test_an_address_where_nobody_listens_is_exit_code_2(cli: Any) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
-    result = cli("doctor", "--address", f"tcp://127.0.0.1:{port}")
-    assert result.exit_code == 2
-    assert f"127.0.0.1:{port} refuses the connection" in result.stdout
 
 
 # -- config --------------------------------------------------------------------------------------
