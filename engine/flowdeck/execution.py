@@ -11,11 +11,20 @@ from flowdeck import capture, context, waiting
 from flowdeck.deadlines import DeadlineExceeded, call_with_deadline
 from flowdeck.exceptions import TaskCancelled
 from flowdeck.interrupts import executing
-from flowdeck.steps import Call, Outcome, Sleep, WaitForRuns, finished, run_hook, run_hook_async
+from flowdeck.steps import (
+    Call,
+    Outcome,
+    Sleep,
+    Step,
+    WaitForRuns,
+    finished,
+    run_hook,
+    run_hook_async,
+)
 from flowdeck.task_run import lifecycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from flowdeck.run_state import State
     from flowdeck.runs import TaskRun
@@ -28,7 +37,8 @@ class Execution:
 
     def __init__(self, run: TaskRun) -> None:
         self.run = run
-        self._generator = lifecycle(run)
+        # Made when it starts: while it is queued, with 100,000 others, it would cost 300 bytes.
+        self._generator: Generator[Step, Any, State[Any]] | None = None
         self._outcome: Outcome | None = None
 
     def advance(self) -> float | None:
@@ -44,7 +54,10 @@ class Execution:
             context.current_task_run.reset(token)
 
     def _go_on(self) -> float | None:
-        send, outcome = self._generator.send, self._outcome
+        generator = self._generator
+        if generator is None:
+            generator = self._generator = lifecycle(self.run)
+        send, outcome = generator.send, self._outcome
         while True:
             try:
                 step = send(outcome)
@@ -71,24 +84,25 @@ class Execution:
 
     async def run_async(self) -> State[Any]:
         """Run to the end on this loop."""
-        run = self.run
+        run, outcome = self.run, None
+        send = lifecycle(run).send
         token = context.current_task_run.set(run)
         try:
             with capture.prints(run.log_prints):
                 while True:
                     try:
-                        step = self._generator.send(self._outcome)
+                        step = send(outcome)
                     except StopIteration:
                         return run.state
-                    self._outcome = None
+                    outcome = None
                     if type(step) is Call:
-                        self._outcome = await call_async(run, step)
+                        outcome = await call_async(run, step)
                     elif type(step) is Sleep:
                         await _sleep_unless_cancelled(run, step.seconds)
                     elif type(step) is WaitForRuns:
                         await waiting.wait_async(step.runs)
                     else:
-                        self._outcome = await run_hook_async(step)  # type: ignore[arg-type]
+                        outcome = await run_hook_async(step)  # type: ignore[arg-type]
         finally:
             context.current_task_run.reset(token)
 

@@ -93,18 +93,6 @@ class Batch:
         self._artifacts: list[Row] = []
         self._caches: list[Row] = []
         self._blob = bytearray()
-        self._handlers: dict[int, Callable[..., None]] = {
-            ev.RUN: self._run,
-            ev.TASK_DEF: self._task_def,
-            ev.TASK: self._task,
-            ev.STATE: self._state,
-            ev.LOG: self._log,
-            ev.RESULT: self._result,
-            ev.FAILURE: self._failure,
-            ev.RENAME: self._rename,
-            ev.CACHE: self._cache,
-            ev.ARTIFACT: self._artifact,
-        }
 
     def add(self, event: Event) -> None:
         """Add an event's rows.
@@ -113,7 +101,7 @@ class Batch:
             BadEvent: its run is not in the store, or a field is impossible.
             TypeError, ValueError, LookupError: it has not the shape of its kind.
         """
-        self._handlers[event[0]](*event)
+        _HANDLERS[event[0]](self, *event)
 
     def sections(self) -> dict[str, str | bytes | None]:
         """Return the JSON of every column of the ingest view that has rows.
@@ -323,3 +311,19 @@ class Batch:
         self, _kind: int, uid: str, no: int, us: int, type_: str, key: str | None, data: str
     ) -> None:
         self._artifacts.append([self._ref(uid), no, us, type_, key, data])
+
+
+# Not a table of bound methods in each batch: in a cycle with itself, a batch and its thousands of
+# rows would stay until the collector comes by.
+_HANDLERS: Final[dict[int, Callable[..., None]]] = {
+    ev.RUN: Batch._run,
+    ev.TASK_DEF: Batch._task_def,
+    ev.TASK: Batch._task,
+    ev.STATE: Batch._state,
+    ev.LOG: Batch._log,
+    ev.RESULT: Batch._result,
+    ev.FAILURE: Batch._failure,
+    ev.RENAME: Batch._rename,
+    ev.CACHE: Batch._cache,
+    ev.ARTIFACT: Batch._artifact,
+}
