@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from flowdeck_app.views.text import clean
 from flowdeck_store import states
 
 
@@ -111,6 +112,10 @@ def kind_of(code: int, name: str | None = None) -> Kind:
     return _OF_TYPE[code]
 
 
+#: Characters of a state's name that are drawn.
+_LONGEST_WORD: Final = 60
+
+
 def word_of(code: int, name: str | None = None) -> str:
     """Return the state as users read it: ``"completed"``, ``"timed out"``, ``"retrying"``."""
     kind = kind_of(code, name)
@@ -121,6 +126,7 @@ def word_of(code: int, name: str | None = None) -> str:
 
 def _spaced(name: str) -> str:
     """Turn ``TimedOut`` into ``timed out``; a name of the user's own stays readable too."""
+    name = clean(name, _LONGEST_WORD)  # anything may be in it
     out: list[str] = []
     for index, char in enumerate(name):
         if index and char.isupper() and name[index - 1].islower():

@@ -132,7 +132,7 @@ def test_a_worker_is_busy_when_any_of_its_tasks_runs() -> None:
 def test_a_folded_task_reaches_from_its_first_start_to_its_last_end() -> None:
     counts = tuple(95 if name == "completed" else 0 for name in states.BUCKETS)
     group = TaskGroup("fetch", "k", counts, 0, 1.0, 2.0, 3, T0 + SECOND, T0 + 5 * SECOND)
-    row = tl.bar_of_group(group)
+    row = bar_of_group(group)
     assert drawn(row) == " ━━━━"
     assert "fetch ×95" in tl.timeline_content(row, LOOK, SCALE, 20, 60, 0).plain
 
@@ -186,3 +186,11 @@ async def test_zooming_keeps_the_bar_under_the_cursor_in_view(
         assert view.offset_us > before
         await pilot.press("h", "minus", "0")
         assert (view.zoom, view.offset_us) == (1.0, 0.0)
+
+
+def test_the_folded_bar_of_a_task_whose_runs_were_cancelled_says_so() -> None:
+    counts = [0] * len(states.BUCKETS)
+    counts[states.BUCKETS.index("cancelled")] = 2
+    counts[states.BUCKETS.index("completed")] = 1
+    group = TaskGroup("fetch", "etl:fetch", tuple(counts), 0, 1.0, 1.0, 1, NOW - SECOND, NOW)
+    assert tl.bar_of_group(group).code == states.CANCELLED

@@ -18,7 +18,7 @@ from flowdeck_app.widgets.history_bars import RunHistogram
 from flowdeck_app.widgets.line_messages import Opened
 from flowdeck_app.widgets.line_view import LineView
 from flowdeck_app.widgets.query_bar import QueryBar
-from flowdeck_app.widgets.run_table import RunTable
+from flowdeck_app.widgets.run_table import NO_MATCH, NO_RUNS, RunTable
 from flowdeck_app.widgets.strip_widget import Piece
 from flowdeck_app.widgets.table import TableView
 
@@ -98,12 +98,13 @@ class RunsScreen(RunsActs):
 
     def facts(self) -> Sequence[Piece]:
         """Return how many runs there are and how many match."""
+        gap = self.look.symbols.group
         table = self.query("#runs")
         matching = table.first(RunTable).count if table else 0
-        runs = f"{number(self._total)} run{'' if self._total == 1 else 's'}"
+        runs = f"{number(self._total, gap)} run{'' if self._total == 1 else 's'}"
         pieces = [Piece(runs, "$fd-muted")]
         if self.query_text:
-            pieces.append(Piece(f"  {number(matching)} match", "$fd-accent"))
+            pieces.append(Piece(f"  {number(matching, gap)} match", "$fd-accent"))
         return pieces
 
     # -- news ------------------------------------------------------------------------------
@@ -145,8 +146,16 @@ class RunsScreen(RunsActs):
 
         summary, buckets, self._total = await self.app.access.ask(read, FACTS)
         histogram.buckets = buckets
+        self._say_why_empty()
         self.query_one("#summary", SummaryLine).summary = summary
         self.refresh_breadcrumb()
+
+    def _say_why_empty(self) -> None:
+        table = self.query_one("#runs", RunTable)
+        why = NO_MATCH if self._total else (NO_RUNS[0], "1 shows Home, where flows are started")
+        if table.empty != why:
+            table.empty = why
+            table.refresh()
 
     @work(exclusive=True, exit_on_error=False, group="preview")
     async def _load_preview(self) -> None:
@@ -170,7 +179,9 @@ class RunsScreen(RunsActs):
         if not self.query_one("#runs", RunTable).count:
             self._load_preview()  # nothing is highlighted any more
         self.query_one("#bar", QueryBar).note = (
-            f"{number(self.query_one('#runs', RunTable).count)} match" if self.query_text else ""
+            f"{number(self.query_one('#runs', RunTable).count, self.look.symbols.group)} match"
+            if self.query_text
+            else ""
         )
         self.refresh_breadcrumb()
         self.refresh_bindings()

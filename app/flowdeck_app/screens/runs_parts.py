@@ -127,7 +127,7 @@ class SummaryLine(StripWidget):
         for name, kind in _SHOWN:
             if counts[name]:
                 left.append(Piece(f"{look.symbols.of(kind)} ", SIGNS[kind].style))
-                left.append(Piece(f"{number(counts[name])}   "))
+                left.append(Piece(f"{number(counts[name], look.symbols.group)}   "))
         dash = look.symbols.dash
         text = f"p50 {duration(summary.p50, dash)}   p95 {duration(summary.p95, dash)}"
         return [spread(left, [Piece(text, "$fd-muted")], cells)]

@@ -52,7 +52,7 @@ class TaskScreen(TaskActions):
             yield LogView(
                 id="task-log", empty=("No log lines", "This task has not logged anything")
             )
-            yield PanelView(id="result", empty=("No result", "It appears when the task completes"))
+            yield PanelView(id="result", empty=("No result", "A task that has completed has one"))
         yield Line(id="task-states")
         yield Line(id="task-inputs")
         yield Line(id="task-same")

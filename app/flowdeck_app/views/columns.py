@@ -160,7 +160,7 @@ def heading_content(layout: Layout[R], look: Look, order: str = "") -> Content:
     position = 0
     name = order.removeprefix("-")
     for column, cells in layout.columns:
-        title = column.title
+        title = column.title.replace("×", "x") if look.symbols.ascii else column.title
         sorts = bool(name) and column.order == name
         if sorts:
             title += " " + (look.symbols.up if order.startswith("-") else look.symbols.down)

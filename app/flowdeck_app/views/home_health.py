@@ -54,25 +54,30 @@ class HomeHealth:
 
 def health_lines(health: HomeHealth, cells: int, look: Look) -> list[Content]:
     """Return the panel's lines, each at most ``cells`` wide."""
-    info = health.store
+    info, gap = health.store, look.symbols.group
     lines = [
-        _fact("Store", f"{info.path.name}  {size(info.bytes)}", cells),
-        _fact("Runs", f"{number(info.totals.runs)}   tasks {number(info.totals.task_runs)}", cells),
+        _fact("Store", f"{info.path.name}  {size(info.bytes)}", cells, look),
+        _fact(
+            "Runs",
+            f"{number(info.totals.runs, gap)}   tasks {number(info.totals.task_runs, gap)}",
+            cells,
+            look,
+        ),
         _day(health, look),
         _indented(
             spark_content([float(sum(b.counts)) for b in health.day], min(24, cells - _LABEL), look)
         ),
     ]
     for name, installed in health.engines:
-        lines.append(_fact(name, "installed" if installed else "not installed", cells))
+        lines.append(_fact(name, "installed" if installed else "not installed", cells, look))
     if health.free is not None:
-        lines.append(_fact("Disk", f"{size(health.free)} free", cells))
+        lines.append(_fact("Disk", f"{size(health.free)} free", cells, look))
     lines += ["", *_last_failure(health, cells, look)]  # type: ignore[list-item]
     return [line if isinstance(line, Content) else Content(line) for line in lines]
 
 
-def _fact(label: str, text: str, cells: int) -> Content:
-    shown = cut(text, max(cells - _LABEL, 1))
+def _fact(label: str, text: str, cells: int, look: Look) -> Content:
+    shown = cut(text, max(cells - _LABEL, 1), ellipsis=look.symbols.ellipsis)
     return Content(f"{label:<{_LABEL}}{shown}", [Span(0, _LABEL, "$fd-muted")])
 
 
@@ -89,7 +94,7 @@ def _day(health: HomeHealth, look: Look) -> Content:
         if not counts[name] and kind is not Kind.COMPLETED:
             continue
         start = len(text)
-        text += f"{look.symbols.of(kind)} {number(counts[name])}  "
+        text += f"{look.symbols.of(kind)} {number(counts[name], look.symbols.group)}  "
         spans.append(Span(start, start + 1, SIGNS[kind].style))
     return Content(text.rstrip(), spans)
 
@@ -98,16 +103,18 @@ def _last_failure(health: HomeHealth, cells: int, look: Look) -> list[Content]:
     run = health.failed_run
     if run is None:
         return [Content("No failures recorded", [Span(0, 20, "$fd-muted")])]
-    plain = look.symbols.ascii
+    plain, end = look.symbols.ascii, look.symbols.ellipsis
     when = ago(run.ended_us or run.created_us, look.now_us)
     head = f"Last failure  {when}"
     where = clean(run.flow, 60, ascii_only=plain)
     if health.failed_task:
         where += f" {look.symbols.separator} {clean(health.failed_task, 60, ascii_only=plain)}"
-    lines = [Content(head, [Span(0, 12, "$fd-muted")]), Content(cut(where, cells))]
+    lines = [Content(head, [Span(0, 12, "$fd-muted")]), Content(cut(where, cells, ellipsis=end))]
     if health.failure is not None:
         kind = health.failure.exc_type.rpartition(".")[2]
         text = clean(f"{kind}: {health.failure.exc_msg}", 300, newline=" ", ascii_only=plain)
-        lines.append(Content(cut(text, cells), [Span(0, min(len(kind), cells), "$fd-failed")]))
+        lines.append(
+            Content(cut(text, cells, ellipsis=end), [Span(0, min(len(kind), cells), "$fd-failed")])
+        )
     lines.append(Content("f opens it", [Span(0, 10, "$fd-faint")]))
     return lines

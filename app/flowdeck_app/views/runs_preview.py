@@ -83,7 +83,7 @@ def _counts(run: FlowRunRecord, look: Look) -> Content:
             continue
         kind = kind_of(_CODES[name], _NAMES.get(name))
         start = len(text)
-        text += f"{look.symbols.of(kind)} {number(counts[name])}  "
+        text += f"{look.symbols.of(kind)} {number(counts[name], look.symbols.group)}  "
         spans.append(Span(start, start + 1, SIGNS[kind].style))
     if not run.n_tasks:
         text += "none"

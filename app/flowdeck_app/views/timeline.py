@@ -86,6 +86,7 @@ def _group_code(counts: Sequence[int]) -> int:
         ("running", states.RUNNING),
         ("pending", states.PENDING),
         ("scheduled", states.PENDING),
+        ("cancelled", states.CANCELLED),
     ):
         if counts[states.BUCKETS.index(bucket)]:
             return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from flowdeck_app.rows import RunRow
 from flowdeck_app.views import runs
@@ -11,6 +11,10 @@ from flowdeck_app.widgets.table import TableView
 if TYPE_CHECKING:
     from flowdeck_app.widgets.guard import Names
     from flowdeck_app.widgets.source import Source
+
+#: Empty states: nothing is recorded; the filter lets nothing through.
+NO_RUNS: Final = ("No runs yet", "r starts a flow")
+NO_MATCH: Final = ("Nothing matches", "esc clears the filter")
 
 
 class RunTable(TableView[RunRow]):
@@ -39,9 +43,7 @@ class RunTable(TableView[RunRow]):
             source,
             order="" if recent else order,
             orders=() if recent else runs.RUN_ORDERS,
-            empty=("No runs yet", "r starts a flow")
-            if recent
-            else ("Nothing matches", "esc clears the filter"),
+            empty=NO_RUNS if recent else NO_MATCH,
             marks=not recent,
             **names,
         )
