@@ -17,6 +17,7 @@ from flowdeck.execution import Execution
 from flowdeck.runs import Stop, TaskRun
 from flowdeck.states import Crashed, State
 from flowdeck.steps import Call, Outcome
+from flowdeck.task_run import lifecycle
 from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, END, ERROR, REMOTE, Courier, Outbox
 from flowdeck.transport_values import (
     Reply,
@@ -216,7 +217,7 @@ def _drive(run: TaskRun, checked: _Checked, flow_run: _FlowRun, outbox: Outbox, 
     all_settings._overrides.set(flow_run.settings)
     context._tags.set(flow_run.info.tags)
     execution = Execution(run)
-    execution._generator = checked.watch(execution._generator)
+    execution._generator = checked.watch(lifecycle(run))
     recording.record_here(outbox)
     while (seconds := execution.advance()) is not None:
         port.sleep(run, seconds)
