@@ -217,8 +217,6 @@ REGISTRY: Final = ActionRegistry((
        guard="can_cancel", cli="flowdeck cancel RUN"),
     _a("run.cancel_task", "x", "Cancel task", "Cancel the task; asks first, again within 5 s kills it.", _RUN, 30,
        guard="can_cancel_task", cli="flowdeck cancel TASK_RUN"),
-    _a("run.settle", "m", "Mark as ended", "Mark a run failed or cancelled by hand; asks first.", _RUN,
-       guard="can_settle"),
     _a("run.delete", "D", "Delete", "Delete runs from the record; asks with their number.", _RUN, 55,
        guard="can_delete", cli="flowdeck delete RUN..."),
     _a("run.undo", "u", "Undo", "Undo the last deletion, within 10 s.", _RUN, guard="can_undo"),

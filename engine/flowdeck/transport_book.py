@@ -310,6 +310,11 @@ class Book:
         elif isinstance(reply.content, BaseException):
             kind, data = ERROR_DATA, transport_errors.pack(reply.content, self._pickling)
         line(entry.run, WARNING, "The last events of this run were lost on their way.")
+        if kind == REMOTE:  # no result in the record would say that it returned None
+            uid, no = self.flow_run.info.uid, entry.run.no
+            self.flow_run.recorder.emit(
+                events.result(uid, no, events.now_us(), "?", None, None, None)
+            )
         self._end(entry, (END, reply.code, None, None, events.now_us(), kind, data, None))
 
     # -- the end of the flow run --------------------------------------------------------------------------

@@ -336,6 +336,9 @@ def test_a_run_whose_events_were_all_lost_still_ends_right(home: Any) -> None:
     with last(home) as reader:
         run = reader.resolve_run("@last")
         assert [row.state for row in reader.tasks(run.id)] == ["Failed", "Completed", "NotReady"]
+        result = reader.result(run.id, 2)
+    assert result is not None  # it is not known, which is not None
+    assert (result.type, result.preview) == ("?", None)
 
 
 def test_a_list_of_all_futures_that_the_flow_returns_outlives_the_cluster() -> None:
