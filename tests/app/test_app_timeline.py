@@ -132,7 +132,7 @@ def test_a_worker_is_busy_when_any_of_its_tasks_runs() -> None:
 def test_a_folded_task_reaches_from_its_first_start_to_its_last_end() -> None:
     counts = tuple(95 if name == "completed" else 0 for name in states.BUCKETS)
     group = TaskGroup("fetch", "k", counts, 0, 1.0, 2.0, 3, T0 + SECOND, T0 + 5 * SECOND)
-    row = bar_of_group(group)
+    row = tl.bar_of_group(group)
     assert drawn(row) == " ━━━━"
     assert "fetch ×95" in tl.timeline_content(row, LOOK, SCALE, 20, 60, 0).plain
 

@@ -126,7 +126,7 @@ async def test_an_empty_history_says_so(app_for: Callable[..., Any]) -> None:
     app = app_for()
     async with app.run_test(size=(100, 30)) as pilot:
         app.show_mode("runs")
-        await settle(pilot, lambda: "Nothing matches" in screen_text(app))
+        await settle(pilot, lambda: "No runs yet" in screen_text(app))
 
 
 async def test_a_filter_is_applied_as_it_is_typed_and_escape_takes_it_back(
