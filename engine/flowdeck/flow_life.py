@@ -119,6 +119,8 @@ def _settle(
 ) -> Generator[Step | WaitForTasks, Any, tuple[State[Any], BaseException | None]]:
     """Wait for the task runs, and decide the state of this attempt."""
     error = outcome.error
+    if run.cancel_requested or isinstance(error, FlowCancelled):
+        return (yield from _cancelled(run)), None
     stopping = _ends_tasks(run, error)
     if stopping:
         run.stop_tasks(Stop.CRASH)
@@ -131,9 +133,7 @@ def _settle(
         if waited.error is not None:  # interrupted again: somebody is in a hurry
             run.give_up_tasks()
     if run.cancel_requested or isinstance(error, FlowCancelled):
-        run.request_cancel()
-        yield WaitForTasks(True)
-        return Cancelled(message="Cancelled on request."), None
+        return (yield from _cancelled(run)), None
     if error is None or isinstance(error, Exception):
         crash = _crash_of_task(run)
         if crash is not None:
@@ -146,6 +146,24 @@ def _settle(
         return timed_out("Flow", run.flow.timeout_seconds), None
     report(run, error)
     return state_of_exception(error, "Flow"), error
+
+
+def _cancelled(run: FlowRun) -> Generator[Step | WaitForTasks, Any, State[Any]]:
+    """Call the hooks for a request to cancel while the task runs stop; return the final state."""
+    run.request_cancel()
+    yield from _tell_of_cancellation(run)
+    stopped: Outcome = yield WaitForTasks(True)
+    if stopped.error is not None:  # interrupted: somebody is in a hurry
+        run.give_up_tasks()
+    return Cancelled(message="Cancelled on request.")
+
+
+def _tell_of_cancellation(run: FlowRun) -> Generator[Step, Any, None]:
+    """Call the ``on_cancellation`` hooks of a run that is *Cancelling*, once."""
+    if run.state.is_cancelling() and not run.told_of_cancellation:
+        run.told_of_cancellation = True
+        subject = {"flow": run.flow, "flow_run": run.info}
+        yield from hooks.call_all(run, run.flow.on_cancellation, run.state, subject)
 
 
 def _ends_tasks(run: FlowRun, error: BaseException | None) -> bool:
@@ -184,9 +202,11 @@ def _conclude(
         from flowdeck.keeping import keep_completed
 
         keep_completed(run)
+    if state.is_cancelled():
+        yield from _tell_of_cancellation(run)
     run.enter(state)
     called = getattr(run.flow, _HOOKS.get(state.type, ""), None)
-    if called:
+    if called and not (state.is_cancelled() and run.told_of_cancellation):
         subject = {"flow": run.flow, "flow_run": run.info}
         yield from hooks.call_all(run, called, state, subject)
     level = INFO if state.type is StateType.COMPLETED else ERROR

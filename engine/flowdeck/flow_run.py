@@ -82,6 +82,7 @@ class FlowRun:
         self.terminated_by: int | None = None
         self._cancel_lock = threading.Lock()
         self._stopping = False
+        self.told_of_cancellation = False  # its hooks
         self._memory = Memory() if flow.retries else None
         #: The task run in whose function the flow was called, if it was in one.
         self.called_in: TaskRun | None = None if parent is None else context.current_task_run.get()
@@ -201,8 +202,8 @@ class FlowRun:
             if self._stopping or self.state.is_final():
                 return
             self._stopping = True
-        self.cancel_requested = True
-        self.enter(Cancelling())
+            self.cancel_requested = True
+            self.enter(Cancelling())
         line(self, INFO, "Cancelling: queued tasks are dropped, running ones are asked to stop")
         for child in self.live_children():
             child.request_cancel()
