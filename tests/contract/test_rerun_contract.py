@@ -1,0 +1,81 @@
+"""Running again only what failed, under every task runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowdeck import flow, recording, task
+from flowdeck.request import RunRequest, requested
+from flowdeck.settings import using
+from flowdeck_store.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowdeck.states import State
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    with using(home=tmp_path / "home", console=False):
+        yield tmp_path / "home"
+    recording.close_all()
+
+
+def called(calls: str, what: str) -> None:
+    with open(calls, "a") as file:
+        file.write(f"{what}\n")
+
+
+@task
+def fetch(calls: str, number: int) -> int:
+    called(calls, f"fetch {number}")
+    return number
+
+
+@task(persist_result=True)
+def expand(calls: str, number: int) -> bytes:
+    called(calls, "expand")
+    return bytes(number * 2_000_000)
+
+
+@task
+def measure(calls: str, data: bytes, needed: str) -> int:
+    called(calls, "measure")
+    return len(data) + int(Path(needed).read_text())
+
+
+@task
+async def total(calls: str, numbers: list[int]) -> int:
+    called(calls, "total")
+    return sum(numbers)
+
+
+def test_completed_calls_are_taken_over_and_their_values_reach_what_runs(
+    runner: Any, home: Path, tmp_path: Path
+) -> None:
+    calls, needed = str(tmp_path / "calls"), str(tmp_path / "needed")
+
+    @flow(task_runner=runner)
+    def f() -> Any:
+        fetched = [fetch.submit(calls, number) for number in range(3)]
+        measured = measure.submit(calls, expand.submit(calls, fetched[1]), needed)
+        return total.submit(calls, [*fetched, measured])
+
+    failed: State[Any] = f(return_state=True)
+    assert failed.name == "Failed"
+    Path(needed).write_text("10")
+    Path(calls).unlink()
+    uid = failed.state_details.flow_run_id
+    with requested(RunRequest(rerun_of=uid, reuse=True)):
+        state = f(return_state=True)
+    assert state.result().result() == 2_000_013
+    assert Path(calls).read_text().splitlines() == ["measure", "total"]
+    recording.recorder().flush()
+    with Reader.open(home) as reader:
+        run = reader.resolve_run("@last")
+        states = [found.state for found in reader.tasks(run.id)]
+    assert states == ["Cached"] * 4 + ["Completed"] * 2
