@@ -251,7 +251,10 @@ def machine() -> Iterator[Machine]:
         for process in there.started:
             if process.poll() is None:
                 with_group(process, signal.SIGKILL)
-                process.communicate()
+                process.wait()
+            for stream in (process.stdout, process.stderr):
+                assert stream is not None
+                stream.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
