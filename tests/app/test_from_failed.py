@@ -11,10 +11,13 @@ import pytest
 from app_harness import screen_text, settle
 from textual.widgets import Button, Input
 
+from flowdeck_app.screens.home_health import read_health
 from flowdeck_app.screens.launch import LaunchScreen
 from flowdeck_app.screens.launch_fields import FieldRow
 from flowdeck_app.screens.run import RunScreen
 from flowdeck_store.reader import Reader
+from flowdeck_store.states import COMPLETED, FAILED
+from store_builder import StoreBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from flowdeck_app.app import FlowdeckApp
     from flowdeck_store.records import FlowRunRecord
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 FLOWS = """
 from pathlib import Path
@@ -84,6 +87,7 @@ async def ended(home: Path, run_id: int, pilot: Pilot[Any]) -> FlowRunRecord:
     pytest.fail("the run did not end")
 
 
+@pytest.mark.anyio
 async def test_it_says_what_runs_again_before_it_starts_and_then_runs_that(
     app_for: Callable[..., Any], failed: Path, home: Path
 ) -> None:
@@ -118,6 +122,7 @@ async def test_it_says_what_runs_again_before_it_starts_and_then_runs_that(
 
 
 @pytest.mark.parametrize("place", ["runs", "task"])
+@pytest.mark.anyio
 async def test_it_is_there_wherever_a_failed_run_is(
     app_for: Callable[..., Any], failed: Path, place: str
 ) -> None:
@@ -134,6 +139,7 @@ async def test_it_is_there_wherever_a_failed_run_is(
         await dialog(app, pilot)
 
 
+@pytest.mark.anyio
 async def test_a_run_that_completed_has_nothing_to_offer(
     app_for: Callable[..., Any], failed: Path
 ) -> None:
@@ -147,3 +153,30 @@ async def test_a_run_that_completed_has_nothing_to_offer(
         await settle(pilot, lambda: "R Re-run" in screen_text(app))
         assert isinstance(app.screen, RunScreen)
         assert "From failed" not in screen_text(app)
+
+
+def test_a_failure_that_was_run_again_well_is_not_the_last_failure(tmp_path: Path) -> None:
+    builder = StoreBuilder(tmp_path / "built")
+
+    def shown() -> int | None:
+        with Reader.open(tmp_path / "built") as reader:
+            run = read_health(reader, 10**15).failed_run
+        return None if run is None else run.id
+
+    def uid(run_id: int) -> str:
+        with Reader.open(tmp_path / "built") as reader:
+            found = reader.run(run_id)
+        assert found is not None
+        return found.uid
+
+    old = builder.run(state=FAILED)
+    builder.run(state=COMPLETED, rerun_of=uid(old))
+    assert shown() is None
+    first = builder.run(state=FAILED)
+    second = builder.run(state=FAILED, rerun_of=uid(first))
+    assert shown() == second
+    builder.run(state=COMPLETED, rerun_of=uid(second))
+    assert shown() is None
+    other = builder.run(state=FAILED)
+    assert shown() == other
+    builder.close()

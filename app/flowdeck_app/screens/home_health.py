@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from flowdeck_app.views.home_health import HomeHealth, health_lines
 from flowdeck_app.widgets.guard import look_of
-from flowdeck_store.states import BUCKETS, CRASHED, FAILED
+from flowdeck_store.states import BUCKETS, COMPLETED, CRASHED, FAILED
 
 if TYPE_CHECKING:
     from textual.app import RenderResult
@@ -45,11 +45,17 @@ def read_health(reader: Reader, now_us: int) -> HomeHealth:
 
 
 def _last_with_failure(reader: Reader) -> FlowRunRecord | None:
-    """Return the newest run that failed or had a task that did, also if the run completed."""
+    """Return the newest run that failed or had a task that did, also if the run completed; but not
+    one that was run again until it completed."""
+    repaired: set[str | None] = set()
     for run in reader.runs(limit=_RECENT):
-        if run.code in {FAILED, CRASHED} or any(run.counts[place] for place in _WRONG):
+        if run.uid in repaired:
+            repaired.add(run.rerun_of)
+        elif run.code in {FAILED, CRASHED} or any(run.counts[place] for place in _WRONG):
             return run
-    failed = reader.runs("state:failed,crashed", limit=1)
+        elif run.code == COMPLETED:
+            repaired.add(run.rerun_of)
+    failed = [r for r in reader.runs("state:failed,crashed", limit=1) if r.uid not in repaired]
     return failed[0] if failed else None
 
 

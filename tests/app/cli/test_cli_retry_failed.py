@@ -148,3 +148,31 @@ def test_a_dry_run_of_everything_makes_no_sense(shell: Shell) -> None:
     told = shell("retry", "1", "--dry-run")
     assert told.returncode == 2
     assert "--dry-run goes with --failed" in told.stderr
+
+
+def test_a_run_that_was_killed_is_taken_up_where_it_was(shell: Shell, home: Path) -> None:
+    write(
+        "dies.py",
+        """
+        import os, signal
+        from pathlib import Path
+        from flowdeck import flow, task
+        @task
+        def step(number):
+            with open("calls.txt", "a") as file:
+                file.write(f"{number}\\n")
+            if number == 3 and not Path("strong").exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            return number
+        @flow
+        def dies():
+            return sum(step.submit(number).result() for number in range(5))
+        """,
+    )
+    assert shell("run", "dies.py:dies", "-q").returncode == -9
+    assert "Crashed" in shell("show", "@last").stdout.splitlines()[0]
+    Path("strong").touch()
+    told = shell("retry", "@last", "--failed", "-q")
+    assert told.returncode == 0
+    assert "3 reused, 1 runs again: 1 crashed." in told.stderr
+    assert Path("calls.txt").read_text().split() == ["0", "1", "2", "3", "3", "4"]
