@@ -19,6 +19,7 @@ from flowdeck.states import LazyValue
 from flowdeck.transport_values import Carried
 from flowdeck_store import events
 from flowdeck_store.events import now_us
+from flowdeck_store.states import CACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +82,8 @@ def _completed(run: FlowRun) -> Iterator[TaskRun]:
             if not state.is_completed() or task.persist_result is False:
                 continue
             if task.keeps_result(run.info) or state.state_details.cache_key is not None:
+                continue
+            if state.name == CACHED:  # its file is that of the run it was taken from
                 continue
             if not earlier.is_in_preview(state.data):
                 yield task_run

@@ -243,6 +243,17 @@ def test_a_run_that_fails_keeps_what_its_tasks_returned(bench: Bench) -> None:
     assert not list(StorePaths(bench.home).results.rglob("*.tmp"))
 
 
+def test_what_was_taken_over_is_not_written_again_when_that_run_fails_too(bench: Bench) -> None:
+    things = things_of(bench)
+    bench.broken = {"measure"}
+    run = bench.run(things)
+    for _ in range(2):
+        run = bench.again(run, things)
+        assert bench.states(run) == ["Cached", "Failed", "NotReady"]
+    files = [path for path in StorePaths(bench.home).results.rglob("*") if path.is_file()]
+    assert len(files) == 1
+
+
 def test_only_so_much_is_kept_of_a_run_that_fails(bench: Bench) -> None:
     @task
     def give(size: int) -> bytes:
