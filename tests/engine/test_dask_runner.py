@@ -260,6 +260,16 @@ def test_what_the_flow_returns_outlives_its_cluster() -> None:
     assert len(state.result()) == 100_000
 
 
+@pytest.mark.parametrize("values", [100_000, 10])
+def test_a_list_of_all_futures_outlives_its_cluster(values: int) -> None:
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs=TWO))
+    def f() -> Any:
+        return [identity.submit(bytes([n]) * values) for n in range(5)]
+
+    states: Any = f()
+    assert [state.result() for state in states] == [bytes([n]) * values for n in range(5)]
+
+
 def test_modules_beside_the_flow_need_not_be_on_the_workers(
     existing: DaskTaskRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
