@@ -170,3 +170,46 @@ async def test_a_record_that_is_deleted_while_open_becomes_an_empty_list(
             path.unlink()
         await settle(pilot, lambda: "Nothing matches" in screen_text(app))
         await settle(pilot, lambda: "no record yet" in screen_text(app))
+
+
+class Late(MemorySource[TaskRow]):
+    """Looks at once, but holds one answer back until its gate opens: the view's rows are older."""
+
+    def __init__(self) -> None:
+        super().__init__([task_row(n, f"row{n}") for n in range(9)], key=lambda row: row.record.id)
+        self.gate = asyncio.Event()
+        self.hold = False
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        answer = work()
+        if self.hold:
+            self.hold = False
+            await self.gate.wait()
+        return answer
+
+
+@pytest.mark.parametrize("how", ["a key", "its name"])
+async def test_a_cursor_that_moves_while_rows_change_places_stays_with_its_row(
+    app_for: AppFor, how: str
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(80, 20)) as pilot:
+        source = Late()
+        view = TaskTable(source)
+        await app.push_screen(Bench(view))
+        await settle(pilot, lambda: view.loaded)
+        chosen = view.source.key(source.rows[1])
+        source.hold = True
+        source.rows = list(reversed(source.rows))
+        view.reload()
+        await settle(pilot, lambda: not source.hold)  # the new order is on its way
+        if how == "a key":
+            view.action_move_down()
+            assert view.current_key == chosen
+        else:
+            assert await view.select_key(chosen)
+        source.gate.set()
+        await settle(pilot, lambda: view.cursor == 7)
+        assert view.current_key == chosen
+        assert view.current is not None
+        assert view.source.key(view.current) == chosen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
 from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 
 from flowdeck_app.widgets.line_base import LineBase
@@ -39,6 +41,7 @@ class LineRows(LineBase[R]):
     ) -> None:
         super().__init__(source, empty=empty, **names)
         self._at_top = False
+        self._reveal = False  # the next rows are to be scrolled to the cursor
         self._moved_at = float("-inf")
         self._reloading: Worker[None] | None = None
         self._again = False
@@ -118,7 +121,10 @@ class LineRows(LineBase[R]):
                 self._thaw_later()
                 self._rows_came()
                 return 0.0
-            snapshot = await data.snapshot(self._ask())
+            ask = self._ask()
+            snapshot = await data.snapshot(ask)
+            if data is self._data:
+                snapshot = await self._with_cursor(snapshot, ask)
         except Exception as error:  # whatever a source raises is shown, never fatal
             if data is self._next:
                 self._switch()
@@ -128,9 +134,24 @@ class LineRows(LineBase[R]):
             self._switch()
         if data is self._data and data.take(snapshot):
             self._apply(snapshot)
+            if self._reveal:
+                self._reveal = False
+                self._show_cursor()
         else:
             self._again = True
         return snapshot.seconds
+
+    async def _with_cursor(self, snapshot: Snapshot[R], ask: Ask) -> Snapshot[R]:
+        """Let the cursor that was moved while the source answered stay with its new row."""
+        source, key = self._data.source, ask.cursor_key
+        while self._cursor_key != key:
+            key = self._cursor_key
+            self._reveal = True
+            place = None
+            if key is not None:
+                place = await source.run(functools.partial(source.index_of, key))
+            snapshot = dataclasses.replace(snapshot, cursor=place)
+        return snapshot
 
     @property
     def _frozen(self) -> bool:

@@ -65,10 +65,16 @@ class LineView(LineRows[R], can_focus=True):
         index = await source.run(lambda: source.index_of(key))
         if index is None:
             return False
-        if source is self.drawn_source:
-            self._put_cursor(index)
-        else:
+        at_hand = self._data.key_at(index)
+        if source is not self.drawn_source:
             self._cursor_key = key
+        elif at_hand == key or (at_hand is None and self._reloading is None):
+            self._put_cursor(index)
+        else:  # the source knows a newer order than the one drawn, which is on its way
+            self._cursor_key = key
+            self._reveal = True
+            self._moved_at = float("-inf")
+            self.reload()
         return True
 
     def set_follow(self, follow: bool) -> None:
