@@ -1,12 +1,12 @@
 """Flows on a cluster beside the raw engine: the same tasks, on the same cluster, in the same run.
 
-    python benchmarks/clusters.py [--engine dask] [--tasks 3000] [--rounds 7] [--json]
+    python benchmarks/clusters.py [--engine dask|ray|ray-client] [--tasks 3000] [--rounds 7] [--json]
 
 Each round runs every variant of a case once, in shuffled order; shown is the median of the rounds'
 ratios to the raw engine, wall time and CPU time (of this process and of what it started), with the
 range. A flowdeck variant is the whole call of the flow: connecting, all tasks, and every state of
 every task committed to the record. ``raw`` is the engine with the settings that flowdeck gives it,
-``raw-defaults`` with its own.
+``raw-defaults`` with its own; ``raw-map`` knows all tasks beforehand, which a flow does not.
 
 What an engine's cases are is in ``clusters_<engine>.py``: a context manager ``cases()`` that gives
 ``{case: {variant: function of the number of tasks}}``, and the budget of its wide case.
@@ -79,7 +79,7 @@ def summary(found: dict[str, list[tuple[float, float]]], tasks: int) -> dict[str
         row: dict[str, Any] = {"wall_ms": statistics.median(t[0] for t in times) / tasks * 1000}
         for index, kind in enumerate(("wall", "cpu")):
             pairs = zip(times, found["raw"], strict=True)
-            ratios = sorted(mine[index] / raw[index] for mine, raw in pairs)
+            ratios = sorted(mine[index] / max(raw[index], 1e-9) for mine, raw in pairs)
             row[kind] = [statistics.median(ratios), ratios[0], ratios[-1]]
         table[name] = row
     return table
@@ -95,7 +95,7 @@ def show(case: str, tasks: int, table: dict[str, Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", default="dask")
+    parser.add_argument("--engine", default="dask", choices=["dask", "ray", "ray-client"])
     parser.add_argument("--tasks", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", action="append", help="only this case; may be repeated")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
 import dask
-import psutil
+from clusters_common import count, flows, nop, ten_ms, through_driver
 from distributed import Client, LocalCluster
 
-from flowdeck import flow, task
 from flowdeck.task_runners import DaskTaskRunner
 from flowdeck.task_runners.dask_cluster import _settings
 
@@ -19,19 +17,6 @@ if TYPE_CHECKING:
 
 #: Wall time of 3,000 no-op tasks in a row, as a ratio to raw Dask with equal settings.
 BUDGET = 1.15
-
-
-def nop(x: Any) -> Any:
-    return x
-
-
-def ten_ms(x: Any) -> Any:
-    time.sleep(0.01)
-    return x
-
-
-def count(xs: Any) -> int:
-    return len(xs)
 
 
 def _cluster(**settings: Any) -> Any:
@@ -65,31 +50,15 @@ def _raw(client: Client) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flowdeck(runner: Any) -> dict[str, Any]:
-    nop_task, ten_ms_task, count_task = task(nop), task(ten_ms), task(count)
+def _mapped(client: Client) -> dict[str, Any]:
+    """What raw Dask can do at best: all tasks at once, known beforehand."""
 
-    @flow(task_runner=runner)
-    def wide(n: int) -> None:
-        for i in range(n):
-            nop_task.submit(i)
+    def wide(function: Any) -> Any:
+        return lambda n: client.gather(
+            client.map(function, range(n), pure=False, fifo_timeout="0ms")
+        )
 
-    @flow(task_runner=runner)
-    def wide_10_ms(n: int) -> None:
-        for i in range(n):
-            ten_ms_task.submit(i)
-
-    @flow(task_runner=runner)
-    def chain(n: int) -> Any:
-        x: Any = 0
-        for _ in range(n):
-            x = nop_task.submit(x)
-        return x.result()
-
-    @flow(task_runner=runner)
-    def fan_in(n: int) -> Any:
-        return count_task.submit([nop_task.submit(i) for i in range(n)]).result()
-
-    return {"wide no-op": wide, "wide 10 ms": wide_10_ms, "chain": chain, "fan-in": fan_in}
+    return {"wide no-op": wide(nop), "wide 10 ms": wide(ten_ms)}
 
 
 @contextlib.contextmanager
@@ -101,30 +70,19 @@ def cases() -> Iterator[dict[str, dict[str, Any]]]:
         Client(tuned, set_as_default=False) as client,
         Client(plain, set_as_default=False) as plain_client,
     ):
-        raw, defaults = _raw(client), _raw(plain_client)
-        ours = _flowdeck(DaskTaskRunner(cluster=tuned))
+        variants = {
+            "raw": _raw(client),
+            "flowdeck": flows(DaskTaskRunner(cluster=tuned)),
+            "raw-map": _mapped(client),
+            "raw-defaults": _raw(plain_client),
+        }
         yield {
-            name: {"raw": raw[name], "flowdeck": ours[name], "raw-defaults": defaults[name]}
-            for name in raw
+            case: {name: of[case] for name, of in variants.items() if case in of}
+            for case in variants["raw"]
         }
 
 
 def big_value() -> dict[str, int]:
-    """Pass 100 MB from one task to another; return what this process read and wrote meanwhile."""
-    make = task(lambda: bytearray(100_000_000))
-    size = task(lambda x: len(x))
-
-    @flow(task_runner=DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1}))
-    def pass_on() -> int:
-        size.submit(make.submit()).result()  # warm
-        before = _io()
-        with dask.annotate(allow_other_workers=False):
-            assert size.submit(make.submit()).result() == 100_000_000
-        return _io() - before
-
-    return {"through_driver": pass_on()}
-
-
-def _io() -> int:
-    counters = psutil.Process().io_counters()
-    return int(counters.read_chars + counters.write_chars)
+    """Return what a value of 100 MB costs this process."""
+    runner = DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1})
+    return through_driver(runner, lambda: dask.annotate(allow_other_workers=False))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import ray
+from clusters_common import flows, nop, ten_ms, through_driver
 
-from flowdeck import flow, task
 from flowdeck.task_runners import RayTaskRunner
 from flowdeck.task_runners.ray_instance import TemporaryInstance
 
@@ -20,20 +18,7 @@ if TYPE_CHECKING:
 BUDGET = 1.3
 
 
-def nop(x: Any) -> Any:
-    return x
-
-
-def ten_ms(x: Any) -> Any:
-    time.sleep(0.01)
-    return x
-
-
 def count(*xs: Any) -> int:
-    return len(xs)
-
-
-def _count(xs: Any) -> int:
     return len(xs)
 
 
@@ -63,69 +48,25 @@ def _raw(**options: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flowdeck(runner: Any) -> dict[str, Any]:
-    nop_task, ten_ms_task, count_task = task(nop), task(ten_ms), task(_count)
-
-    @flow(task_runner=runner)
-    def wide(n: int) -> None:
-        for i in range(n):
-            nop_task.submit(i)
-
-    @flow(task_runner=runner)
-    def wide_10_ms(n: int) -> None:
-        for i in range(n):
-            ten_ms_task.submit(i)
-
-    @flow(task_runner=runner)
-    def chain(n: int) -> Any:
-        x: Any = 0
-        for _ in range(n):
-            x = nop_task.submit(x)
-        return x.result()
-
-    @flow(task_runner=runner)
-    def fan_in(n: int) -> Any:
-        return count_task.submit([nop_task.submit(i) for i in range(n)]).result()
-
-    return {"wide no-op": wide, "wide 10 ms": wide_10_ms, "chain": chain, "fan-in": fan_in}
-
-
-@contextlib.contextmanager
-def _instance() -> Iterator[None]:
-    instance = TemporaryInstance({"num_cpus": 2, "namespace": "flowdeck"})
-    try:
-        yield
-    finally:
-        instance.close()
+def variants() -> dict[str, dict[str, Any]]:
+    """Return the cases of the Ray that this process is connected to; flow runs use it too."""
+    raw, defaults, ours = _raw(max_retries=0), _raw(), flows(RayTaskRunner())
+    return {
+        case: {"raw": raw[case], "flowdeck": ours[case], "raw-defaults": defaults[case]}
+        for case in raw
+    }
 
 
 @contextlib.contextmanager
 def cases() -> Iterator[dict[str, dict[str, Any]]]:
-    """Start one instance; the process is connected to it, so flow runs use it."""
-    with _instance():
-        raw, defaults, ours = _raw(max_retries=0), _raw(), _flowdeck(RayTaskRunner())
-        yield {
-            name: {"raw": raw[name], "flowdeck": ours[name], "raw-defaults": defaults[name]}
-            for name in raw
-        }
+    """Start one instance."""
+    instance = TemporaryInstance({"num_cpus": 2, "namespace": "flowdeck"})
+    try:
+        yield variants()
+    finally:
+        instance.close()
 
 
 def big_value() -> dict[str, int]:
-    """Pass 100 MB from one task to another; return what this process read and wrote meanwhile."""
-    make = task(lambda: bytearray(100_000_000))
-    size = task(lambda x: len(x))
-
-    @flow(task_runner=RayTaskRunner())
-    def pass_on() -> int:
-        size.submit(make.submit()).result()  # warm
-        before = _io()
-        assert size.submit(make.submit()).result() == 100_000_000
-        return _io() - before
-
-    with _instance():
-        return {"through_driver": pass_on()}
-
-
-def _io() -> int:
-    counters = psutil.Process().io_counters()
-    return int(counters.read_chars + counters.write_chars)
+    """Return what a value of 100 MB costs this process."""
+    return through_driver(RayTaskRunner())

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from flowdeck.stopping import end_stopped
 from flowdeck.task_runners import ray_connection, ray_mailbox, ray_prints, ray_worker
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
+from flowdeck.task_runners.ray_client_watch import ClientWatch
 from flowdeck.task_runners.ray_errors import cause_of
 from flowdeck.task_runners.ray_options import options_in, remote_options
 from flowdeck.task_runners.ray_watch import Watch
 from flowdeck.transitions import crash_message
 from flowdeck.transport_book import Book
-from flowdeck.transport_events import decode
 from flowdeck.transport_gate import Gate
 from flowdeck.transport_payload import BlockedError, Packer
 from flowdeck.transport_values import Reply, pickling_of
@@ -32,8 +31,10 @@ __all__ = ["RayTaskRunner", "remote_options"]
 _GRACE: Final = 1.0
 #: Seconds for which a thread waits inside Ray without a look around.
 _SLICE: Final = 1.0
-#: Bytes of a task's code from which on it is put on the cluster once instead of sent each time.
+#: Bytes of a task's code from which on it is put on the cluster once instead of sent each time;
+#: the second through a client server, which complains when it has got ten million.
 _LARGE: Final = 64 * 1024
+_LARGE_FOR_CLIENT: Final = 512
 
 
 class RayTaskRunner(BaseTaskRunner):
@@ -105,24 +106,6 @@ class RayTaskRunner(BaseTaskRunner):
         return [] if session is None else session.drop_queued()
 
 
-class _Task:
-    """What Ray knows of a task run: the object that will hold its tail."""
-
-    __slots__ = ("_execution", "_lock", "meta")
-
-    def __init__(self, meta: Any) -> None:
-        self.meta = meta
-        self._execution: int | None = None
-        self._lock = threading.Lock()
-
-    def takes(self, execution: int) -> bool:
-        """Say, once for each execution, that its tail is new."""
-        with self._lock:
-            is_new = execution != self._execution
-            self._execution = execution
-            return is_new
-
-
 class _Session:
     """One flow run on one connection."""
 
@@ -140,12 +123,11 @@ class _Session:
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self.gate = Gate(self.book, self._send)
-        self._watch = Watch(
-            self._result_tail,
+        self._watch = (ClientWatch if self._is_client else Watch)(
+            self._result,
             self._failed,
             lambda entry: entry.run.is_final,
             connection.mailbox.open,
-            is_client=self._is_client,
         )
         self.book.start()
         connection.mailbox.subscribe(uid, self._letter)
@@ -174,13 +156,13 @@ class _Session:
         entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=cache_key)
         try:
             with self.book.submitting():
-                handle, meta = function.remote(*call)
-                entry.handle, entry.data = handle, _Task(meta)
+                refs = function.remote(*call)
+                entry.handle, entry.data = (refs, refs) if self._is_client else refs
         except Exception as error:
             self.book.drop(entry)
             submissions.crash(run, crash_message(error), error)
             return
-        self._watch.add(meta, entry)
+        self._watch.add(entry.data, entry)
 
     def _function(self, run: TaskRun) -> Any:
         """Return the remote function with the options that were in force at the call.
@@ -192,7 +174,7 @@ class _Session:
     def _call(self, payload: Payload) -> tuple[Any, ...]:
         """Return the arguments of the remote function: large code goes to the cluster once."""
         code, head = payload.code, payload.head
-        if len(code) < _LARGE:
+        if len(code) < (_LARGE_FOR_CLIENT if self._is_client else _LARGE):
             return ray_worker.packed(self._where, code, head), *payload.inputs
         known = self._put.get(id(code))
         if known is None:  # the bytes are kept: their id must not be given to others
@@ -223,18 +205,21 @@ class _Session:
         elif kind == ray_mailbox.TEXT:
             ray_prints.write(content, to_stderr=about)
         else:
-            no, execution = about
-            entry = self.book.entries.get(no)
-            if entry is not None and entry.data is not None and entry.data.takes(execution):
-                self.book.put(content)
+            self._tail(content)
 
-    def _result_tail(self, entry: Entry, tail: bytes) -> None:
-        """Take a tail that came as a result."""
-        texts, tail = ray_worker.unpacked(tail)
+    def _tail(self, content: bytes) -> None:
+        texts, tail = ray_worker.unpacked(content)
         for text, to_stderr in texts:
             ray_prints.write(text, to_stderr=to_stderr)
-        if not self._is_client or entry.data.takes(decode(tail)[1][-1].execution):
-            self.book.put(tail)
+        self.book.put(tail)
+
+    def _result(self, entry: Entry, found: Any) -> None:
+        """Take what Ray has of a task that ended: its tail; through a client server its reply,
+        whose tail should have come by the mailbox long ago."""
+        if self._is_client:
+            self.book.call(self.book.recover, entry, Reply.of(found))
+        else:
+            self._tail(found)
 
     # -- ends that are not the task's ----------------------------------------------------------------
 
@@ -275,7 +260,7 @@ class _Session:
         import ray
 
         try:
-            ray.cancel(entry.data.meta, force=force)
+            ray.cancel(entry.data, force=force)
         except Exception:
             pass  # it has ended, or Ray is gone
 
@@ -315,4 +300,4 @@ class _Session:
         for entry in self.book.entries.copy().values():
             if entry.data is not None:
                 with contextlib.suppress(Exception):
-                    ray.cancel(entry.data.meta, force=True)
+                    ray.cancel(entry.data, force=True)

@@ -71,7 +71,7 @@ class Connection:
         key = repr(sorted(options.items(), key=lambda item: item[0])) if options else ""
         found = self._functions.get(key)
         if found is None:
-            chosen = {**DEFAULTS, **options, "num_returns": 2}
+            chosen = {**DEFAULTS, **options, "num_returns": 1 if self.is_client else 2}
             found = self._functions[key] = ray.remote(**chosen)(ray_worker.run_task)
         return found
 

@@ -35,7 +35,7 @@ _NAMESPACE: Final = "flowdeck"
 Letter = tuple[str, int, Any, Any]
 #: A batch of events.
 EVENTS: Final = 0
-#: The last batch of an execution, which also is a result; about it: task run and execution.
+#: The last batch of an execution.
 TAIL: Final = 1
 #: Text that a task wrote; about it: whether to stderr.
 TEXT: Final = 2

@@ -24,37 +24,30 @@ _MOMENT: Final = 0.04
 _LONGEST: Final = 0.05
 #: Seconds for which a task is the oldest open one when it is slow enough to be followed live.
 _SLOW: Final = 0.1
-#: Through a client server tails come by the mailbox; those whose tail got lost are looked for.
-_CLIENT_ROUND: Final = 0.5
-_CLIENT_WINDOW: Final = 300
-_CLIENT_AGE: Final = 1.0
+_AFTER_TROUBLE: Final = 0.5
 
 
 class Watch:
     """Waits for tails.
 
     Args:
-        on_tail: called with what was given to :meth:`add` and its tail, on the watch's thread.
+        on_result: called with what was given to :meth:`add` and the result, on the watch's thread.
         on_error: called with what was given to :meth:`add` and the engine's error.
         is_over: says of what was given to :meth:`add` that nobody waits for it any more.
         on_slow: called, again and again, while a task takes long.
-        is_client: whether calls go through a Ray client server.
     """
 
     def __init__(
         self,
-        on_tail: Callable[[Any, bytes], None],
+        on_result: Callable[[Any, Any], None],
         on_error: Callable[[Any, BaseException], None],
         is_over: Callable[[Any], bool],
         on_slow: Callable[[], None],
-        *,
-        is_client: bool,
     ) -> None:
-        self._on_tail = on_tail
+        self._on_result = on_result
         self._on_error = on_error
         self._is_over = is_over
         self._on_slow = on_slow
-        self._is_client = is_client
         self._oldest: tuple[Any, float] = (None, 0.0)
         self._added: deque[tuple[Any, Any]] = deque()
         self._open: dict[Any, tuple[Any, float]] = {}  # only this thread's
@@ -64,7 +57,7 @@ class Watch:
         self._thread.start()
 
     def add(self, meta: Any, entry: Any) -> None:
-        """Watch for the tail of ``entry``, which ``meta`` (an ObjectRef) will hold."""
+        """Watch for the result of ``entry``, which ``meta`` (an ObjectRef) will hold."""
         self._added.append((meta, entry))
         self._wake.set()
 
@@ -96,13 +89,13 @@ class Watch:
     def _round(self, pause: float) -> bool:
         """Wait a little, and hand out what has ended; say whether anything had."""
         try:
-            return self._client_round() if self._is_client else self._direct_round(pause)
+            return self._look(pause)
         except Exception:
             # The connection is gone or going: whoever waits is told by the runner's own check.
-            self._stopping.wait(_CLIENT_ROUND)
+            self._stopping.wait(_AFTER_TROUBLE)
             return False
 
-    def _direct_round(self, pause: float) -> bool:
+    def _look(self, pause: float) -> bool:
         import ray
 
         window = list(islice(self._open, _WINDOW))
@@ -124,24 +117,6 @@ class Watch:
         elif now - self._oldest[1] > _SLOW:
             self._on_slow()
 
-    def _client_round(self) -> bool:
-        import ray
-
-        self._stopping.wait(_CLIENT_ROUND)
-        for meta, (entry, _) in list(self._open.items()):
-            if self._is_over(entry):
-                del self._open[meta]
-        oldest = time.monotonic() - _CLIENT_AGE
-        aged = (meta for meta, (_, added) in self._open.items() if added < oldest)
-        window = list(islice(aged, _CLIENT_WINDOW))
-        if not window:
-            return False
-        ready, rest = ray.wait(window, num_returns=len(window), timeout=0)
-        if ready:
-            self._collect(ready)
-        self._to_the_end(rest)
-        return bool(ready)
-
     def _to_the_end(self, metas: list[Any]) -> None:
         """Ask about others first in the next round."""
         for meta in metas:
@@ -150,18 +125,18 @@ class Watch:
     def _collect(self, ready: list[Any]) -> None:
         import ray
 
-        tails: list[bytes] | None = None
+        results: list[Any] | None = None
         with contextlib.suppress(Exception):
-            tails = ray.get(ready)
-        if tails is not None:
-            for meta, tail in zip(ready, tails, strict=True):
-                self._on_tail(self._open.pop(meta)[0], tail)
+            results = ray.get(ready)
+        if results is not None:
+            for meta, result in zip(ready, results, strict=True):
+                self._on_result(self._open.pop(meta)[0], result)
             return
         for meta in ready:  # at least one of them holds an error
             entry, _ = self._open.pop(meta)
             try:
-                tail = ray.get(meta)
+                result = ray.get(meta)
             except Exception as error:
                 self._on_error(entry, error)
             else:
-                self._on_tail(entry, tail)
+                self._on_result(entry, result)

@@ -16,7 +16,6 @@ from flowdeck import transport_worker
 from flowdeck.execution import wait_unless_cancelled
 from flowdeck.runs import Stop
 from flowdeck.task_runners import ray_mailbox, ray_prints
-from flowdeck.transport_events import decode
 from flowdeck.transport_values import Reply
 
 if TYPE_CHECKING:
@@ -90,11 +89,9 @@ class RayPort:
         texts, self._texts = self._texts, []
         return _TEXTS + pickle.dumps((texts, tail)) if texts else tail
 
-    def post_tail(self, tail: bytes) -> None:
+    def post(self, tail: bytes) -> None:
         """Push the tail of an execution, together with others of the same moment."""
-        last = decode(tail)[1][-1]
-        about = last.no, last.execution
-        self._tails.add((self._uid, ray_mailbox.TAIL, tail, about))
+        self._tails.add((self._uid, ray_mailbox.TAIL, tail, None))
 
     def sleep(self, run: Any, seconds: float) -> None:
         """Wait between attempts, unless the run is asked to stop; Ray may use the CPU meanwhile."""
@@ -138,7 +135,7 @@ class _Tails:
                 time.sleep(_TAIL_LINGER)
 
 
-def run_task(call: bytes, *replies: Any) -> tuple[Any, bytes]:
+def run_task(call: bytes, *replies: Any) -> Any:
     """Execute a task run.
 
     Args:
@@ -146,7 +143,7 @@ def run_task(call: bytes, *replies: Any) -> tuple[Any, bytes]:
         *replies: the task, if it is not in ``call``, and the replies of the upstreams.
 
     Returns:
-        Its reply, and the tail of its events.
+        Its reply, and the tail of its events; only the reply if tails are to be posted.
     """
     where, code, head = pickle.loads(call)
     if code is None:
@@ -156,9 +153,11 @@ def run_task(call: bytes, *replies: Any) -> tuple[Any, bytes]:
     port = _port(where)
     with ray_prints.forwarded(port.write):
         reply, tail = transport_worker.execute(code, head, known, port)
-    if port.posts_tails:
-        port.post_tail(tail)
-    return reply.brief(), port.with_texts(tail)
+    brief, full = reply.brief(), port.with_texts(tail)
+    if not port.posts_tails:
+        return brief, full
+    port.post(full)
+    return brief
 
 
 def unpacked(tail: bytes) -> tuple[list[tuple[str, bool]], bytes]:
@@ -186,7 +185,8 @@ def address(uid: str, mailbox: str, posts_tails: bool) -> str:
     Args:
         uid: of the flow run.
         mailbox: the name of the actor that takes them in.
-        posts_tails: whether tails go there too, beside being results.
+        posts_tails: whether tails go there too instead of being results: through a client server
+            a second result costs as much as a task.
     """
     return f"{uid} {mailbox} {int(posts_tails)}"
 
