@@ -57,10 +57,13 @@ AT_ONCE: Final = 1 << 20
 def value_of(result: ResultRecord | None, store: ResultStore) -> Any:
     """Return what a completed call returned, or a :class:`KeptValue` that stands for it.
 
+    Args:
+        result: for which :func:`check` found nothing missing.
+        store: where kept values are.
+
     Raises:
-        MissingResult: it was not kept, or is gone.
+        MissingResult: it was not kept, or cannot be read.
     """
-    check(result, store)
     if result is None:
         return None
     if result.location is None:
