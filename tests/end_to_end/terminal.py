@@ -75,6 +75,15 @@ class Terminal:
         """Press keys, by tmux's names."""
         self._tmux("send-keys", "-t", "app", *keys)
 
+    def step(self, key: str) -> None:
+        """Press a key and wait until it has changed something: a text, a colour, the cursor."""
+        before = self._drawn()
+        self.press(key)
+        self.until(lambda _: self._drawn() != before)
+
+    def _drawn(self) -> str:
+        return self._tmux("capture-pane", "-e", "-p", "-t", "app").stdout + self.cursor()
+
     def resize(self, size: tuple[int, int]) -> None:
         """Change the size of the window."""
         self._tmux("resize-window", "-t", "app", "-x", str(size[0]), "-y", str(size[1]))
