@@ -42,36 +42,31 @@ class EditorCommand:
 
 
 def editor_command(
-    file: str, line: int, environment: Mapping[str, str] = os.environ, template: str = ""
+    file: str, line: int, environment: Mapping[str, str] = os.environ, editor: str | None = None
 ) -> EditorCommand | None:
     """Return how to open ``file`` at ``line``; ``None`` if no editor is set.
 
     Args:
         file: path.
         line: from 1.
-        environment: ``FLOWDECK_EDITOR``, ``VISUAL`` and ``EDITOR`` are looked at, in that order.
-        template: the user's own: ``"myedit {file} --at {line}"``; ``{file}`` and ``{line}`` are
-            put in as single arguments, never through a shell.
+        environment: ``VISUAL`` and ``EDITOR`` are looked at, in that order.
+        editor: the setting, which wins: like those, or with places to fill in,
+            ``"myedit {file} --at {line}"``; they become single arguments, never through a shell.
     """
-    if template:
-        argv = [_filled(part, file, line) for part in shlex.split(template)]
-        return EditorCommand(tuple(argv), os.path.basename(argv[0]) not in _gui()) if argv else None
-    for name in ("FLOWDECK_EDITOR", "VISUAL", "EDITOR"):
-        words = shlex.split(environment.get(name, ""))
-        if words:
-            program = os.path.basename(words[0]).removesuffix(".exe")
-            arguments, in_terminal = _TEMPLATES.get(program, (("{file}",), True))
-            filled = [_filled(part, file, line) for part in arguments]
-            return EditorCommand((*words, *filled), in_terminal)
+    for given in (editor or "", environment.get("VISUAL", ""), environment.get("EDITOR", "")):
+        words = shlex.split(given)
+        if not words:
+            continue
+        program = os.path.basename(words[0]).removesuffix(".exe")
+        arguments, in_terminal = _TEMPLATES.get(program, (("{file}",), True))
+        if given == editor and "{file}" in given:
+            words, arguments = [], tuple(words)
+        return EditorCommand((*words, *(_filled(a, file, line) for a in arguments)), in_terminal)
     return None
 
 
 def _filled(part: str, file: str, line: int) -> str:
     return part.replace("{line}", str(line)).replace("{file}", file)
-
-
-def _gui() -> set[str]:
-    return {name for name, (_, in_terminal) in _TEMPLATES.items() if not in_terminal}
 
 
 def pager_command(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from textual import work
 from textual.app import App
 
+from flowdeck.settings import get_settings
 from flowdeck_app import clipboard, editor
 from flowdeck_app.screens.confirm import ConfirmScreen
 from flowdeck_app.screens.message import MessageScreen
@@ -83,9 +84,9 @@ class AppServices(App[int], inherit_bindings=False):
 
     def edit(self, file: str, line: int = 1) -> None:
         """Open a file in the user's editor at a line."""
-        command = editor.editor_command(file, line, template=str(self.state.get("editor") or ""))
+        command = editor.editor_command(file, line, editor=get_settings().editor)
         if command is None:
-            self.copy(f"{file}:{line}", "the place; set $EDITOR to open it")
+            self.copy(f"{file}:{line}", "the place; set $EDITOR (or the setting editor) to open it")
             return
         editor.start(self, command)
 

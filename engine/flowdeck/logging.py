@@ -214,9 +214,10 @@ def level_number(name: str | int) -> int:
 def line(run: Any, level: int, message: str) -> None:
     """Log one of the engine's own lines for a task run or a flow run.
 
-    Goes through :mod:`logging` only if the user put handlers of their own on our loggers.
+    Goes through :mod:`logging` only if the user did something with our loggers: put handlers of
+    their own on them, silenced one or gave it a level.
     """
-    if _task_logger.handlers or _flow_logger.handlers or len(_root.handlers) > 2 or not _ready:
+    if not _ready or len(_root.handlers) > 2 or _touched(_task_logger) or _touched(_flow_logger):
         logging.getLogger(run.logger_name).log(level, "%s", message, extra=_extra(run))
         return
     if level < _root.level:
@@ -225,6 +226,10 @@ def line(run: Any, level: int, message: str) -> None:
     run.recorder.emit((LOG, run.info.uid, run.no, us, level, run.logger_name, message))
     if console.on and level >= console.level:
         console.write(us, level, run.title, message)
+
+
+def _touched(logger: logging.Logger) -> bool:
+    return bool(logger.handlers or logger.disabled or logger.level)
 
 
 def engine_line(run: Any, level: int, message: str) -> None:

@@ -47,11 +47,9 @@ class StoreRecorder:
             StoreError: corrupt, newer than this flowdeck, or the home folder cannot be written.
         """
         import flowdeck
-        from flowdeck_store.liveness import recover
         from flowdeck_store.writer import Session
 
         self.home = home
-        recover(home)
         self.session: Session = Session.open(
             home,
             version=flowdeck.__version__,

@@ -78,6 +78,9 @@ class Settings:
     """``auto``, ``always`` or ``never``; ``NO_COLOR`` means never."""
     theme: str | None = None
     """The app's theme."""
+    editor: str | None = None
+    """The program in which the app opens a line of code: a name, or a command with ``{file}`` and
+    ``{line}`` in it. Without it, ``$VISUAL`` or ``$EDITOR``."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The app's keys: action id to key."""
 

@@ -168,5 +168,6 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "console": _flag,
     "color": lambda raw: _choice(COLORS, raw),
     "theme": _optional_text,
+    "editor": _optional_text,
     "keys": _mapping,
 }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.discovery import Problem, display_path, find_in_file
 from flowdeck.exceptions import TargetError
+from flowdeck.import_path import put_first
 
 if TYPE_CHECKING:
     from importlib.abc import Loader
@@ -160,7 +161,7 @@ def _import_file(path: Path, target: Target) -> ModuleType:
     name = _module_name(path)
     folder = str(path.parent)
     if sys.path[:1] != [folder]:
-        sys.path.insert(0, folder)
+        put_first(folder)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{display_path(path)} cannot be imported: it is not a Python file.")
@@ -189,7 +190,7 @@ def _compile(loader: Loader, name: str, path: Path) -> None:
 
 def _import_module(name: str, target: Target) -> ModuleType:
     if sys.path[:1] not in ([""], [os.getcwd()]):
-        sys.path.insert(0, os.getcwd())  # as `python -m` does
+        put_first(os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

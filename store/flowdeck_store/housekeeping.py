@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.errors import StoreError
 from flowdeck_store.liveness import recover
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: How long a session that ends waits for a recovery that may be nearly done (seconds).
+_MOMENT_S: Final = 0.5
 
 
 class Housekeeping:
@@ -29,9 +33,13 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End the thread after its present batch; what is left is recovered by the next."""
+        """End the thread, after its present batch if it has much to do: what is left is recovered by
+        the next session. What is done in a moment is done, else short ones would leave it for ever.
+        """
+        until = time.monotonic() + timeout
+        self._thread.join(min(timeout, _MOMENT_S))
         self._stopping = True
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         try:

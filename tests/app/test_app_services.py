@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowdeck import settings
 from flowdeck_app.clipboard import MOST_OSC52, give_to_tool, native_tool, osc52
 from flowdeck_app.editor import editor_command, pager_command
 from flowdeck_app.ui_state import MOST_FLOWS, UiState, write_atomically
@@ -85,17 +86,28 @@ def test_each_editor_is_told_the_line_its_own_way(
     assert (command.argv, command.in_terminal) == (argv, in_terminal)
 
 
-def test_the_more_special_variable_wins_and_none_is_none() -> None:
-    command = editor_command("f", 1, {"EDITOR": "vi", "VISUAL": "code", "FLOWDECK_EDITOR": "hx"})
+def test_the_setting_wins_over_the_variables_and_none_is_none() -> None:
+    variables = {"EDITOR": "vi", "VISUAL": "code"}
+    command = editor_command("f", 1, variables, "hx")
     assert command is not None
     assert command.argv[0] == "hx"
+    command = editor_command("f", 1, variables)
+    assert command is not None
+    assert command.argv[0] == "code"
     assert editor_command("f", 1, {}) is None
 
 
-def test_a_users_template_is_filled_without_a_shell() -> None:
+def test_places_in_the_setting_are_filled_without_a_shell() -> None:
     command = editor_command("x; rm -rf {line}", 3, {}, "my-edit {file} --at {line}")
     assert command is not None
     assert command.argv == ("my-edit", "x; rm -rf {line}", "--at", "3")
+    assert command.in_terminal
+
+
+def test_the_variable_of_the_setting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWDECK_EDITOR", "hx")
+    assert settings.reload().editor == "hx"
+    assert settings.unknown_variables() == ()
 
 
 def test_the_pager_is_less_unless_set() -> None:

@@ -15,6 +15,7 @@ import pytest
 from flowdeck import flow, recording, runtime, tags, task
 from flowdeck.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from flowdeck_store.limits import list_limits, set_limit
+from flowdeck_store.liveness import recover
 from flowdeck_store.reader import Reader
 
 pytestmark = pytest.mark.timeout(90)
@@ -302,6 +303,7 @@ def test_the_slot_of_a_killed_process_is_free_again(home: Path, tmp_path: Path) 
 
     assert f() == 1
     recording.close_all()
+    recover(home)
     with Reader.open(home) as reader:
         states = {run.flow: run.state for run in reader.runs()}
     assert states == {"f": "Crashed", "after": "Completed"}

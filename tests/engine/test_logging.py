@@ -298,6 +298,34 @@ def test_disable_logger_silences_one(record: Record, way: Any) -> None:
     assert "audible" in record.logs
 
 
+@both_ways
+@pytest.mark.parametrize("how", ["disabled", "level"])
+def test_a_silenced_logger_gets_none_of_the_engines_lines_either(
+    record: Record, way: Any, how: str
+) -> None:
+    @task
+    def t() -> None: ...
+
+    @flow(name="f")
+    def f() -> None:
+        if how == "disabled":
+            with disable_logger("flowdeck.task_runs"):
+                t()
+        else:
+            logger = logging.getLogger("flowdeck.task_runs")
+            logger.setLevel(logging.ERROR)
+            try:
+                t()
+            finally:
+                logger.setLevel(logging.NOTSET)
+
+    with way():
+        f()
+    lines = {(event["logger"], event["msg"]) for event in record.of_kind(events.LOG)}
+    assert not [line for line in lines if line[0] == "flowdeck.task_runs"]
+    assert ("flowdeck.flow_runs", "Finished in state Completed('All states completed.')") in lines
+
+
 def test_threads_of_the_user_may_use_a_logger_they_are_given(record: Record) -> None:
     problems: list[Any] = []
 

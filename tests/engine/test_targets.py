@@ -93,6 +93,31 @@ def test_loading_runs_the_file_as_a_module_beside_its_neighbours(tmp_path: Path)
     assert Path(sys.modules["my_etl"].__file__ or "") == path.absolute()
 
 
+def test_files_beside_the_flow_do_not_hide_pythons_own_modules(tmp_path: Path) -> None:
+    for name in ("secrets.py", "colorsys.py", "flow_here.py"):
+        write(name, FLOW)
+    write("this.py", "raise AssertionError('nobody asked for it')")
+    script = """if True:
+        import sys
+        from flowdeck.targets import load, parse
+        assert "colorsys" not in sys.modules
+        assert load(parse(sys.argv[1])).flow.name == "f"
+        import colorsys, secrets
+        print(colorsys.rgb_to_hsv(0, 0, 0), len(secrets.token_hex(4)))
+        """
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("secrets.py", "flow_here.py"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / name)],
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("(0.0, 0.0, 0) 8\n", "")
+
+
 def test_a_file_named_like_a_known_module_does_not_replace_it() -> None:
     import json
 
