@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 #: What a row is: a heading (no action), or an action with its keys and whether it works here.
 HelpRow = tuple[str, Action | None, str, bool]
 _KEYS: Final = 18  # cells for keys
+#: What screens are called that stand below another one in the trail.
+_NAMES: Final = {
+    "RunScreen": "a run",
+    "TaskScreen": "a task run",
+    "CompareScreen": "a comparison",
+}
 
 
 def help_rows(
@@ -161,6 +167,9 @@ class HelpScreen(FlowdeckModal):
 
 def help_title(screen: Any) -> str:
     """Return the name of a screen for the help's heading."""
+    named = _NAMES.get(type(screen).__name__)
+    if named is not None:
+        return f"on {named}"
     trail = getattr(screen, "trail", None)
     names = list(trail()) if callable(trail) else []
     return f"on {names[0]}" if names else ""

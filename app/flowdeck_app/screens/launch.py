@@ -177,7 +177,9 @@ class LaunchScreen(FlowdeckModal):
             return
         name = found.name or form.target
         old = self._rerun.name if self._rerun is not None and self._from_failed else None
-        self._title(f"Run {name}" if old is None else f"Run {name} again, from what failed in {old}")
+        self._title(
+            f"Run {name}" if old is None else f"Run {name} again, from what failed in {old}"
+        )
         doc = (found.doc or "").strip().split("\n\n")[0]
         note.update(Content("\n".join(clean_lines(doc, 200, 2))))
         note.display = bool(doc)
@@ -200,9 +202,8 @@ class LaunchScreen(FlowdeckModal):
 
     def _plain(self, name: str, hint: str, text: str) -> Horizontal:
         label = Static(Content(name), classes="label")
-        return Horizontal(
-            label, PlainInput(text, placeholder=hint, compact=True, id=f"the-{name}"), classes="row"
-        )
+        editor = PlainInput(text, placeholder=hint, compact=True, id=f"the-{name}")
+        return Horizontal(label, Static("", classes="kind"), editor, classes="row")
 
     def _runners(self) -> RunnerChoice:
         found, form = self._inspection, self._form
