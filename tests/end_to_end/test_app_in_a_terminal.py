@@ -90,8 +90,8 @@ WAY: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def as_one_line(shown: str) -> str:
-    """Return what is in panels as one line, as if nothing had been wrapped."""
-    return re.sub(r"[│\s]+", " ", shown)
+    """Return what is in the dialog as one line, as if nothing had been wrapped."""
+    return " ".join(re.findall(r"│  ([^\s│].*?)\s*│", shown))
 
 
 def stem(name: str) -> str:
@@ -220,7 +220,7 @@ def test_a_run_goes_on_when_the_app_is_closed_and_is_found_finished_later(
     app.press("r")
     app.until("-p gate= --detach")
     app.type(str(gate))
-    app.until(lambda shown: "gate --detach" in "".join(shown.split("\n")))
+    app.until(lambda shown: "gate --detach" in as_one_line(shown))
     app.press("C-r")
     app.until(lambda shown: "Runs › gated ›" in shown and "RUNNING" in shown)
     left(app)
