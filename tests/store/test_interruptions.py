@@ -91,6 +91,7 @@ def test_an_interruption_by_an_exception_leaves_journal_and_queue_in_step(tmp_pa
     queued = intake.take(10**6)
     assert len(queued) == emitted
     assert journal.read(journal.cursor(0), emitted, 10**6) == queued
+    journal.close(delete=True)
 
 
 @pytest.mark.parametrize("cap", [10**6, 40])
@@ -123,3 +124,4 @@ def test_a_finaliser_may_emit_at_any_allocation(tmp_path: Path, cap: int) -> Non
     assert [e[2] for e in taken if e[4] == 20] == list(range(4000))
     assert sorted(e[2] for e in taken if e[4] == 40) == finals
     assert journal.read(journal.cursor(0), intake.emitted, 10**6) == taken
+    journal.close(delete=True)
