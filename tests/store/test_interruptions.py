@@ -75,7 +75,7 @@ def test_an_interruption_by_an_exception_leaves_journal_and_queue_in_step(tmp_pa
             frame = frame.f_back
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
     stopped, until = 0, time.monotonic() + 1.5
     try:
         while time.monotonic() < until:
