@@ -16,7 +16,7 @@ from flowdeck_app import keys, theme
 from flowdeck_app.access import StoreAccess
 from flowdeck_app.actions import bindings
 from flowdeck_app.glyphs import symbols
-from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth
+from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth, has_record
 from flowdeck_app.screen_table import screen_class, screen_exists
 from flowdeck_app.screens.base import FlowdeckScreen
 from flowdeck_app.services import AppServices
@@ -27,6 +27,7 @@ from flowdeck_app.views.times import TimeMode
 from flowdeck_app.widgets.guard import may
 from flowdeck_app.widgets.line_view import LineView
 from flowdeck_app.widgets.scrollbar import PlainScrollBar
+from flowdeck_store.paths import StorePaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the clock (stale store, remembered state).
 _CLOCK: Final = 1.0
+_READABLE: Final = frozenset({Health.LIVE, Health.READ_ONLY})
 
 
 class FlowdeckApp(AppServices, inherit_bindings=False):
@@ -103,6 +105,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         self.access = StoreAccess(home)
         self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
         self.store_version = 0
+        self._health, self._had_record = Health.LIVE, has_record(home)
         for known in theme.THEMES:
             self.register_theme(known)
         wanted = self.state.get("theme", default=theme_name or theme.DARK)
@@ -187,10 +190,19 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
             screen.hear(message)
 
     def on_health_changed(self, message: HealthChanged) -> None:
-        """Show how the record answers; say it in full when it cannot be read."""
+        """Show how the record answers; say it in full when it cannot be read, and read it again
+        when it can."""
+        before, now = self._health, message.store.health
+        had, self._had_record = self._had_record, now is not Health.MISSING
+        self._health = now
         self._show_health(message.store)
-        if message.store.health in {Health.CORRUPT, Health.NEWER}:
+        if now in {Health.CORRUPT, Health.NEWER}:
             self.show_message("The record cannot be read", message.store.message, error=True)
+        elif now is Health.MISSING and had:
+            self.say(f"The record {StorePaths(self.home).db} is gone; the next run makes a new one",
+                     "warning", seconds=10)  # fmt: skip
+        elif now in _READABLE and before not in _READABLE:
+            self.on_store_changed(StoreChanged(reset=True))  # what could not be read is read now
 
     def _show_health(self, store: StoreHealth) -> None:
         for screen in self.screen_stack:

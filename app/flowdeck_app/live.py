@@ -116,6 +116,14 @@ class Watcher(Protocol):
         """Close the connection."""
 
 
+def has_record(home: Path) -> bool:
+    """Say whether there is a record; a file with nothing in it is none yet."""
+    try:
+        return StorePaths(home).db.stat().st_size > 0
+    except OSError:
+        return False
+
+
 class LiveFeed:
     """The watching thread.
 
@@ -222,11 +230,9 @@ class LiveFeed:
             self._post(StoreChanged(run_ids, reset=changes.reset))
 
     def _state_of_file(self) -> Health:
-        db = StorePaths(self._home).db
-        try:
-            writable = db.stat().st_mode & 0o222
-        except OSError:
+        if not has_record(self._home):
             return Health.MISSING
+        writable = StorePaths(self._home).db.stat().st_mode & 0o222
         return Health.LIVE if writable else Health.READ_ONLY
 
     def _silent(self, reason: str) -> None:

@@ -62,7 +62,7 @@ class Setup:
 @pytest.fixture
 def setup(home: Path) -> Setup:
     home.mkdir()
-    StorePaths(home).db.touch()
+    StorePaths(home).db.write_bytes(b"a record")
     return Setup(home)
 
 

@@ -62,6 +62,7 @@ class TaskBase(FlowdeckScreen):
         self.run_id, self.no = run_id, no
         self.known: TaskFacts | None = None
         self.attempt = 0  # the shown one; 0: the last
+        self.set_class(True, "-unread")
         self._reading = Renewal(self, self._load, self._trouble)
 
     # -- what is shown ---------------------------------------------------------------------
@@ -148,6 +149,7 @@ class TaskBase(FlowdeckScreen):
             return
         first = self.known is None
         self.known = found
+        self.set_class(False, "-unread")
         if found is None:
             self._say_gone()
         else:

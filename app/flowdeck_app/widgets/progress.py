@@ -45,12 +45,12 @@ class Progress:
 
 
 class ProgressLine(StripWidget):
-    """``▸ RUNNING  ━━━━━━━━╺────  148/212  70%   1m 12s   eta 31s``"""
+    """``▸ RUNNING  ━━━━━━━━╺────  148/212  70%   1m 12s   eta 31s``; empty until it is known."""
 
     DEFAULT_CSS = """
     ProgressLine { padding: 0 2; }
     """
-    progress: reactive[Progress] = reactive(Progress())
+    progress: reactive[Progress | None] = reactive(None)
 
     def __init__(self, **names: Unpack[Names]) -> None:
         super().__init__(**names)
@@ -60,34 +60,37 @@ class ProgressLine(StripWidget):
         self.set_interval(1.0, self._tick)
 
     def _tick(self) -> None:
-        if self.progress.ended_us is None and self.progress.started_us is not None:
+        shown = self.progress
+        if shown is not None and shown.ended_us is None and shown.started_us is not None:
             self.refresh()
 
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return the one line."""
         shown = self.progress
+        if shown is None:
+            return [[]]
         kind = kind_of(shown.code, shown.named)
         word = word_of(shown.code, shown.named).upper()
         style = f"bold {style_of(kind)}"
         head = [Piece(f"{look.symbols.of(kind)} {clean(word, 40)}  ", style)]
-        tail = self._tail(look)
+        tail = self._tail(shown, look)
         total = sum(shown.counts)
         if not total:
             message = [Piece(clean(shown.message, 300, newline=" "), "$fd-muted")]
             return [spread([*head, *message], tail, cells, look.symbols.ellipsis)]
         room = cells - sum(width(piece.text) for piece in (*head, *tail)) - 2
-        bar = self._bar(look, max(0, min(room, 80)), is_final(shown.code, shown.named))
+        bar = self._bar(shown, look, max(0, min(room, 80)))
         return [spread([*head, *bar], tail, cells, look.symbols.ellipsis)]
 
-    def _bar(self, look: Look, cells: int, final: bool) -> list[Piece]:
+    def _bar(self, shown: Progress, look: Look, cells: int) -> list[Piece]:
         if cells < 6:
             return []
-        content = progress_content(self.progress.counts, cells, look, final=final)
+        final = is_final(shown.code, shown.named)
+        content = progress_content(shown.counts, cells, look, final=final)
         text = content.plain
         return [Piece(text[a:b], str(style)) for a, b, style in content.spans]
 
-    def _tail(self, look: Look) -> list[Piece]:
-        shown = self.progress
+    def _tail(self, shown: Progress, look: Look) -> list[Piece]:
         total, done = sum(shown.counts), ended_tasks(shown.counts)
         pieces: list[Piece] = []
         if total:
