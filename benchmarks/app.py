@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -63,7 +64,7 @@ KEYS = ("j", "pagedown", "k", "G", "pageup", "g", "pagedown", "j")
 def produce(home: Path) -> None:
     """Record a live run whose tasks end one by one, and print when each was recorded to end."""
     session = Session.open(home, version="benchmark", on_warning=print)
-    uid = "b" * 32
+    uid = uuid.uuid4().hex  # a kept store has the runs of earlier measurements
     us = ev.now_us()
     session.emit(ev.task_def("bench:task", "task", None, None, 0))
     session.emit(ev.run(uid, us, flow_key="bench:flow", flow_name="flow", name="bench"))
