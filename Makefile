@@ -18,7 +18,7 @@ help:
 	@echo "make test          install, check the code, run every test"
 	@echo "make check         ruff, mypy --strict, import direction"
 	@echo "make format        let ruff put the code in shape"
-	@echo "make bench         engine time per task and events per second, with the budgets"
+	@echo "make bench         every benchmark, with the budgets of the design"
 	@echo "make docs-screens  draw the pictures in docs/images again"
 	@echo "make pins          write the installed versions to constraints.txt"
 	@echo "make clean         remove what these commands made"
@@ -64,7 +64,10 @@ format: $(TEST_READY)
 	$(BIN)/ruff format $(SOURCES)
 
 bench: $(TEST_READY)
-	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/store_events.py
+	for engine in dask ray ray-client; do $(BIN)/python benchmarks/clusters.py --engine $$engine; done
+	$(BIN)/python benchmarks/app.py
 
 docs-screens: $(TEST_READY)
 	$(BIN)/python docs/screens.py

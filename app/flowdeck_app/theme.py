@@ -2,7 +2,9 @@
 
 Every theme, Textual's own and the terminal's (``ansi-…``) included, gets the ``$fd-…`` variables
 that views use, so a state has its colour everywhere. The values of our own themes have a contrast
-of at least 4.5 to their background (a test computes it).
+of at least 4.5 to their background (a test computes it). The backgrounds of the dark ones have so
+little colour that terminals of 256 colours (most, over ssh) show them as greys that differ, and not
+all as black.
 """
 
 from __future__ import annotations
@@ -76,42 +78,42 @@ _DARK: Final = Theme(
     error="#f2727f",
     success="#5fb88f",
     foreground="#c9d1d9",
-    background="#14171c",
-    surface="#181c22",
-    panel="#1e232b",
+    background="#14171b",
+    surface="#181c20",
+    panel="#20252b",
     boost="#ffffff0a",
     dark=True,
     variables={
         **_DARK_STATES,
         "fd-muted": "#8b949e",
         "fd-faint": "#5c6570",
-        "fd-line": "#333b46",
+        "fd-line": "#343b45",
         "fd-accent": "#6cb6ff",
-        "fd-cursor": "#232b37",
-        "fd-cursor-blurred": "#1b2028",
+        "fd-cursor": "#2b3239",
+        "fd-cursor-blurred": "#1f2429",
         "fd-match": "#e0af68",
-        "fd-match-text": "#14171c",
+        "fd-match-text": "#14171b",
         "fd-strong": "#f0f3f6",
         "border": "#6cb6ff",
-        "border-blurred": "#333b46",
-        "footer-background": "#14171c",
+        "border-blurred": "#343b45",
+        "footer-background": "#14171b",
         "footer-key-foreground": "#6cb6ff",
         "footer-description-foreground": "#8b949e",
         "block-cursor-background": "#2b4a6b",
         "block-cursor-foreground": "#f0f3f6",
         "block-cursor-text-style": "none",
-        "block-cursor-blurred-background": "#232b37",
+        "block-cursor-blurred-background": "#2b3239",
         "block-cursor-blurred-foreground": "#c9d1d9",
         "input-selection-background": "#2f4d6e",
         "screen-selection-background": "#2f4d6e",
-        "scrollbar": "#2b323c",
-        "scrollbar-hover": "#3a4452",
+        "scrollbar": "#2c3239",
+        "scrollbar-hover": "#3c444f",
         "scrollbar-active": "#6cb6ff",
-        "scrollbar-background": "#14171c",
-        "scrollbar-background-hover": "#14171c",
-        "scrollbar-background-active": "#14171c",
-        "scrollbar-corner-color": "#14171c",
-        "button-color-foreground": "#14171c",
+        "scrollbar-background": "#14171b",
+        "scrollbar-background-hover": "#14171b",
+        "scrollbar-background-active": "#14171b",
+        "scrollbar-corner-color": "#14171b",
+        "button-color-foreground": "#14171b",
     },
 )
 _LIGHT: Final = Theme(
@@ -170,9 +172,9 @@ _BLIND: Final = Theme(
     error="#ff9640",
     success="#6fb1f0",
     foreground="#d5dae1",
-    background="#14171c",
-    surface="#181c22",
-    panel="#1e232b",
+    background="#14171b",
+    surface="#181c20",
+    panel="#20252b",
     boost="#ffffff0a",
     dark=True,
     variables={
@@ -220,7 +222,7 @@ def variables_for(theme: Theme) -> dict[str, str]:
         "fd-cursor": background.blend(primary, 0.18).hex,
         "fd-cursor-blurred": mixed(0.06),
         "fd-match": "#e0af68" if theme.dark else "#ffd866",
-        "fd-match-text": "#14171c",
+        "fd-match-text": "#14171b",
         "fd-strong": foreground.hex,
     }
 

@@ -6,6 +6,8 @@ import unicodedata
 
 import pytest
 from rich.cells import cell_len
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -67,3 +69,14 @@ def test_names_of_states_decide_over_their_types() -> None:
 
 def test_each_bucket_has_a_kind() -> None:
     assert len(glyphs.BUCKET_KINDS) == len(states.BUCKETS)
+
+
+@pytest.mark.parametrize("name", [theme.DARK, theme.COLOUR_BLIND])
+def test_dark_backgrounds_differ_in_256_colours(name: str) -> None:
+    own = next(found for found in theme.THEMES if found.name == name)
+    shades = [own.background, own.surface, own.panel, own.variables["fd-cursor"]]
+    numbers = [
+        RichColor.parse(shade or "").downgrade(ColorSystem.EIGHT_BIT).number for shade in shades
+    ]
+    assert all(number is not None and number >= 232 for number in numbers), "greys, not black"
+    assert len(set(numbers)) == len(numbers)
