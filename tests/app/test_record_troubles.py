@@ -242,6 +242,8 @@ async def test_trouble_that_comes_and_goes(
                 await settle(pilot, lambda: isinstance(app.screen, CLASSES[screen]))
                 app.screen.reload()  # type: ignore[attr-defined] # as with any news
                 await settle(pilot, lambda: not any(w.is_running for w in app.workers))
+            if trouble in {"deleted", "empty"} and screen in {"run", "task"}:
+                await settle(pilot, lambda: "is not in the record" in screen_text(app))
             await still_as(pilot, f"{trouble}-{screen}")
             assert isinstance(app.screen, CLASSES[screen])
         await settle(pilot, lambda: app.store_health.health is Health.LIVE)

@@ -45,7 +45,7 @@ def test_every_verb_has_help_with_an_example(cli: Any, verb: str) -> None:
     result = cli(verb, "--help")
     assert result.exit_code == 0
     assert result.stderr == ""
-    assert f"flowdeck {verb}" in result.stdout.partition("Example:")[2]
+    assert f"flowdeck {verb}" in result.stdout.partition("Example")[2]
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
