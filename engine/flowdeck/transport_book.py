@@ -7,7 +7,6 @@ after the engine's futures, ending runs whose worker is gone) is called on that 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import weakref
@@ -27,7 +26,8 @@ from flowdeck.transport_values import Carried, RemoteValue
 from flowdeck_store import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
@@ -119,11 +119,9 @@ class Book:
         entry = self.entries[run.no] = Entry(run, waits, keeps, cache_key)
         return entry
 
-    @contextlib.contextmanager
-    def submitting(self) -> Iterator[None]:
+    def submitting(self) -> AbstractContextManager[Any]:
         """Around a submission and noting its handle: no run ends meanwhile."""
-        with self._submitting:
-            yield
+        return self._submitting
 
     def drop(self, entry: Entry) -> None:
         """Forget a run that somebody else ends."""

@@ -56,7 +56,7 @@ class Batches:
     def __init__(
         self,
         client: Any,
-        submitting: Callable[[], AbstractContextManager[None]],
+        submitting: Callable[[], AbstractContextManager[Any]],
         on_error: Callable[[Entry, Exception], None],
         soon: Callable[[Callable[[], None]], None],
     ) -> None:

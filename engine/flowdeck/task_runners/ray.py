@@ -31,10 +31,8 @@ __all__ = ["RayTaskRunner", "remote_options"]
 _GRACE: Final = 1.0
 #: Seconds for which a thread waits inside Ray without a look around.
 _SLICE: Final = 1.0
-#: Bytes of a task's code from which on it is put on the cluster once instead of sent each time;
-#: the second through a client server, which complains when it has got ten million.
+#: Bytes of a task's code from which on it is put on the cluster once instead of sent each time.
 _LARGE: Final = 64 * 1024
-_LARGE_FOR_CLIENT: Final = 512
 
 
 class RayTaskRunner(BaseTaskRunner):
@@ -174,7 +172,7 @@ class _Session:
     def _call(self, payload: Payload) -> tuple[Any, ...]:
         """Return the arguments of the remote function: large code goes to the cluster once."""
         code, head = payload.code, payload.head
-        if len(code) < (_LARGE_FOR_CLIENT if self._is_client else _LARGE):
+        if len(code) < _LARGE:
             return ray_worker.packed(self._where, code, head), *payload.inputs
         known = self._put.get(id(code))
         if known is None:  # the bytes are kept: their id must not be given to others

@@ -41,7 +41,7 @@ class Connection:
         self._keeper = keeper
         self._held = held
         self._listeners: list[Callable[[ConnectionError], None]] = []
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[Any, Any] = {}
         keeper.on_loss = self._lose
 
     @property
@@ -68,7 +68,8 @@ class Connection:
         """Return the remote function that executes task runs, with options of ``ray.remote``."""
         import ray
 
-        key = repr(sorted(options.items(), key=lambda item: item[0])) if options else ""
+        only_named = len(options) == 1 and "name" in options
+        key: Any = (options["name"],) if only_named else repr(sorted(options.items()))
         found = self._functions.get(key)
         if found is None:
             chosen = {**DEFAULTS, **options, "num_returns": 1 if self.is_client else 2}

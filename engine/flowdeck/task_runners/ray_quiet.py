@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def no_talk(init_kwargs: dict[str, Any]) -> Iterator[None]:
     if client.is_connected():
         with contextlib.suppress(AttributeError):
             client.get_context().client_worker.log_client.disable_logs()
-        yield
+        with _no_advice():
+            yield
         return
     worker: Any = ray._private.worker
     before = getattr(worker, "_worker_logs_enabled", None)
@@ -90,3 +92,15 @@ def no_talk(init_kwargs: dict[str, Any]) -> Iterator[None]:
     finally:
         if before is not None:
             worker._worker_logs_enabled = before
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keep Ray's client from advising to run fewer tasks when it has sent ten megabytes in all."""
+    warnings.filterwarnings("ignore", message="More than 10MB of messages")
+    mine = warnings.filters[0]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # somebody has reset the filters
+            warnings.filters.remove(mine)  # type: ignore[attr-defined]

@@ -59,7 +59,8 @@ class Watch:
     def add(self, meta: Any, entry: Any) -> None:
         """Watch for the result of ``entry``, which ``meta`` (an ObjectRef) will hold."""
         self._added.append((meta, entry))
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def stop(self) -> None:
         """End the thread."""
