@@ -29,6 +29,7 @@ class LoopbackPort:
     pickling = "cloudpickle"
     worker = "loopback"
     linger = 0.001
+    patience = 0.0
 
     def __init__(self, channel: Any) -> None:
         self.send = channel

@@ -95,6 +95,10 @@ class Book:
         """Take a batch from the channel."""
         self._queue.put(batch)
 
+    def put_all(self, batches: list[bytes]) -> None:
+        """Take many batches at once: the thread wakes only once."""
+        self._queue.put(batches)
+
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a function on the book's thread, soon."""
         self._queue.put((function, args))
@@ -171,6 +175,9 @@ class Book:
                 return
             if type(found) is bytes:
                 self._safely(self._batch, (found,))
+            elif type(found) is list:
+                for batch in found:
+                    self._safely(self._batch, (batch,))
             elif found is not None:
                 self._safely(*found)
             if time.monotonic() >= following:

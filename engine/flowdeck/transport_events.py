@@ -85,6 +85,8 @@ class Port(Protocol):
     worker: str
     #: Seconds between two batches while tasks run.
     linger: float
+    #: Seconds after a pause before the first batch: what ends sooner says all with its tail.
+    patience: float
 
     def send(self, batch: bytes) -> None:
         """Send a batch. Called from the courier's thread; must not block for long. If it raises,
@@ -208,6 +210,8 @@ class Courier:
         while self._next():
             while not self._wake.empty():
                 self._wake.get()
+            if self._port.patience:
+                time.sleep(self._port.patience)
             self._send()
             time.sleep(self._port.linger)  # what comes meanwhile goes together
             self.awake = False

@@ -26,6 +26,7 @@ class ListPort:
     pickling = "cloudpickle"
     worker = "w"
     linger = 0.005
+    patience = 0.0
 
     def __init__(self) -> None:
         self.batches: list[bytes] = []

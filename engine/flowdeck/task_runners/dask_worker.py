@@ -59,6 +59,7 @@ class DaskPort:
 
     pickling = "cloudpickle"
     linger = _LINGER
+    patience = 0.0
 
     def __init__(self, worker: Any, uid: str) -> None:
         self._worker = worker

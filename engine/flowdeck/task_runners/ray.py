@@ -122,7 +122,7 @@ class _Session:
         self._packer = Packer(pickling, self.book.handle_of)
         self.gate = Gate(self.book, self._send)
         self._watch = (ClientWatch if self._is_client else Watch)(
-            self._result,
+            self._results,
             self._failed,
             lambda entry: entry.run.is_final,
             connection.mailbox.open,
@@ -203,21 +203,24 @@ class _Session:
         elif kind == ray_mailbox.TEXT:
             ray_prints.write(content, to_stderr=about)
         else:
-            self._tail(content)
+            self.book.put(self._bare(content))
 
-    def _tail(self, content: bytes) -> None:
+    def _results(self, pairs: list[tuple[Entry, Any]]) -> None:
+        """Take what Ray has of tasks that ended: tails; through a client server replies whose
+        tails should have come by the mailbox long ago."""
+        if self._is_client:
+            for entry, reply in pairs:
+                self.book.call(self.book.recover, entry, Reply.of(reply))
+        else:
+            self.book.put_all([self._bare(tail) for _, tail in pairs])
+
+    @staticmethod
+    def _bare(content: bytes) -> bytes:
+        """Return a tail; texts that came with it are written."""
         texts, tail = ray_worker.unpacked(content)
         for text, to_stderr in texts:
             ray_prints.write(text, to_stderr=to_stderr)
-        self.book.put(tail)
-
-    def _result(self, entry: Entry, found: Any) -> None:
-        """Take what Ray has of a task that ended: its tail; through a client server its reply,
-        whose tail should have come by the mailbox long ago."""
-        if self._is_client:
-            self.book.call(self.book.recover, entry, Reply.of(found))
-        else:
-            self._tail(found)
+        return tail
 
     # -- ends that are not the task's ----------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class ClientWatch(Watch):
         if waited > _PATIENCE:
             reply = self._replies[meta]
             self._forget(meta)
-            self._on_result(entry, reply)
+            self._on_results([(entry, reply)])
 
     def _forget(self, meta: Any) -> None:
         del self._open[meta]

@@ -31,7 +31,8 @@ class Watch:
     """Waits for tails.
 
     Args:
-        on_result: called with what was given to :meth:`add` and the result, on the watch's thread.
+        on_results: called with pairs of what was given to :meth:`add` and its result, on the watch's
+            thread.
         on_error: called with what was given to :meth:`add` and the engine's error.
         is_over: says of what was given to :meth:`add` that nobody waits for it any more.
         on_slow: called, again and again, while a task takes long.
@@ -39,12 +40,12 @@ class Watch:
 
     def __init__(
         self,
-        on_result: Callable[[Any, Any], None],
+        on_results: Callable[[list[tuple[Any, Any]]], None],
         on_error: Callable[[Any, BaseException], None],
         is_over: Callable[[Any], bool],
         on_slow: Callable[[], None],
     ) -> None:
-        self._on_result = on_result
+        self._on_results = on_results
         self._on_error = on_error
         self._is_over = is_over
         self._on_slow = on_slow
@@ -130,8 +131,8 @@ class Watch:
         with contextlib.suppress(Exception):
             results = ray.get(ready)
         if results is not None:
-            for meta, result in zip(ready, results, strict=True):
-                self._on_result(self._open.pop(meta)[0], result)
+            pairs = zip(ready, results, strict=True)
+            self._on_results([(self._open.pop(meta)[0], result) for meta, result in pairs])
             return
         for meta in ready:  # at least one of them holds an error
             entry, _ = self._open.pop(meta)
@@ -140,4 +141,4 @@ class Watch:
             except Exception as error:
                 self._on_error(entry, error)
             else:
-                self._on_result(entry, result)
+                self._on_results([(entry, result)])

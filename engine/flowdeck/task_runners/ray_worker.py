@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PICKLING: Final = "ray.cloudpickle"
 #: Seconds between two pushes of events while tasks run, and of tails that do not wait for Ray.
 _LINGER: Final = 0.1
+_WAIT: Final = 0.05
 _TAIL_LINGER: Final = 0.025
 #: Waits between retries that are longer than this give the CPU back to Ray.
 _LONG_WAIT: Final = 1.0
@@ -43,7 +44,8 @@ class RayPort:
     """How the executions of one flow run in this process reach the flow's process."""
 
     pickling = PICKLING
-    linger = _LINGER
+    linger = _LINGER - _WAIT
+    patience = _WAIT
 
     def __init__(self, uid: str, mailbox: str, posts_tails: bool) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
