@@ -1,34 +1,24 @@
-"""Task runs on their way to Dask, many in one graph.
+"""How calls are handed to Dask: those of the same shape in one graph.
 
 A graph costs Dask's client and scheduler about as much as several tasks, and its client holds what
-it sends for up to ten milliseconds anyway. So the first call after a pause goes at once, and those
-of the next moment go together.
+it sends for up to ten milliseconds anyway.
 """
 
 from __future__ import annotations
 
 import contextvars
-import threading
-import time
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.base import annotate
 
-from flowdeck import loop
 from flowdeck.task_runners import dask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from flowdeck.runs import TaskRun
     from flowdeck.transport_entry import Entry
-
-#: Seconds between two graphs while tasks are submitted.
-_MOMENT: Final = 0.008
-#: Bytes in one graph; Dask warns of ten million.
-_BYTES: Final = 4 * 1024 * 1024
 
 
 class Call(NamedTuple):
@@ -42,15 +32,19 @@ class Call(NamedTuple):
     #: In force where the task was submitted.
     annotations: dict[str, Any]
 
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return sum(len(arg) for arg in self.args if type(arg) is bytes)
 
-class Batches:
-    """Hands calls to Dask, in their order.
+
+class Graphs:
+    """Hands calls to Dask and notes the futures.
 
     Args:
         client: of the cluster.
         submitting: a context around handing over and noting the futures.
         on_error: called with what Dask did not take, and why.
-        soon: calls a function on a thread that may be kept waiting.
     """
 
     def __init__(
@@ -58,44 +52,17 @@ class Batches:
         client: Any,
         submitting: Callable[[], AbstractContextManager[Any]],
         on_error: Callable[[Entry, Exception], None],
-        soon: Callable[[Callable[[], None]], None],
     ) -> None:
         self._client = client
         self._submitting = submitting
         self._on_error = on_error
-        self._soon = soon
-        self._lock = threading.Lock()  # of the fields below
-        self._calls: list[Call] = []
-        self._size = 0
-        self._last = 0.0
-        self._scheduled = False
-        self._flushing = threading.RLock()
 
-    def add(self, call: Call) -> None:
-        """Hand a call over, now or within a moment."""
-        with self._lock:
-            self._calls.append(call)
-            self._size += sum(len(arg) for arg in call.args if type(arg) is bytes)
-            due = self._size > _BYTES or time.monotonic() - self._last > _MOMENT
-            ask = not due and not self._scheduled
-            self._scheduled |= ask
-        if due:
-            self.flush()
-        elif ask:
-            loop.call_later(_MOMENT, self._soon, self.flush)
+    def send(self, calls: list[Call]) -> None:
+        """Hand calls over, in their order."""
+        for _, group in groupby(calls, key=_shape):
+            self._send_alike(list(group))
 
-    def flush(self) -> None:
-        """Hand over what is there; afterwards its futures are known."""
-        with self._flushing:
-            with self._lock:
-                calls, self._calls = self._calls, []
-                self._size = 0
-                self._scheduled = False
-                self._last = time.monotonic()
-            for _, group in groupby(calls, key=_shape):
-                self._send(list(group))
-
-    def _send(self, calls: list[Call]) -> None:
+    def _send_alike(self, calls: list[Call]) -> None:
         try:
             with self._submitting():
                 # In a context of its own: the thread that happens to be here may be in a block of
@@ -118,20 +85,6 @@ class Batches:
                 fifo_timeout="0ms",
             )
             return futures
-
-    def remove(self, run: TaskRun) -> Entry | None:
-        """Take a run back that Dask has not got, and return its entry."""
-        with self._lock:
-            for index, call in enumerate(self._calls):
-                if call.entry.run is run:
-                    return self._calls.pop(index).entry
-        return None
-
-    def take_back(self) -> list[Entry]:
-        """Take everything back that Dask has not got."""
-        with self._lock:
-            calls, self._calls = self._calls, []
-        return [call.entry for call in calls]
 
 
 def _shape(call: Call) -> tuple[int, dict[str, Any]]:

@@ -18,8 +18,9 @@ from distributed.scheduler import KilledWorker
 from flowdeck.exceptions import MissingResult
 from flowdeck.stopping import end_stopped
 from flowdeck.task_runners import dask_local, dask_worker
-from flowdeck.task_runners.dask_batches import Batches, Call
+from flowdeck.task_runners.dask_batches import Call, Graphs
 from flowdeck.transitions import crash_message
+from flowdeck.transport_batches import Batches
 from flowdeck.transport_book import Book
 from flowdeck.transport_gate import Gate
 from flowdeck.transport_payload import BlockedError, Packer
@@ -70,9 +71,8 @@ class Session:
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self._gate = Gate(self.book, self._send)
-        self._batches = Batches(
-            self._client, self.book.submitting, self._refused, soon=self.book.call
-        )
+        graphs = Graphs(self._client, self.book.submitting, self._refused)
+        self._batches: Batches[Call] = Batches(graphs.send, soon=self.book.call)
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
