@@ -9,7 +9,9 @@ reference, for workers that can import them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import io
 import os
 import pickle
 import sys
@@ -17,6 +19,7 @@ import sysconfig
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck import transport_errors
 from flowdeck.exceptions import FlowdeckError
 
 if TYPE_CHECKING:
@@ -76,28 +79,28 @@ class Pickling:
         """
         if type(value) in _ATOMS:
             return pickle.dumps(value, _PROTOCOL)
-        with self.by_value() as cloudpickle:
+        with self.by_value():
             try:
-                return self._dumps(cloudpickle, value, buffers)
+                return self._dumps(value, buffers)
             except Exception as by_value:
                 problem = by_value
         if buffers is not None:
             raise problem  # some buffers were handed out already
         try:
-            return self._dumps(importlib.import_module(self.module), value, None)
+            return self._dumps(value, None)
         except Exception:
             raise problem from None
 
-    def _dumps(self, cloudpickle: Any, value: Any, buffers: Any) -> bytes:
+    def _dumps(self, value: Any, buffers: Any) -> bytes:
         with inside():
-            data: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL, buffer_callback=buffers)
-            return data
+            file = io.BytesIO()
+            self.pickler(file, buffers).dump(value)
+            return file.getvalue()
 
     def pickler(self, file: Any, buffers: Callable[[Any], Any]) -> Any:
         """Return a pickler that writes to ``file``; to be used in :meth:`by_value` and
         :func:`inside`."""
-        cloudpickle = importlib.import_module(self.module)
-        return cloudpickle.Pickler(file, protocol=_PROTOCOL, buffer_callback=buffers)
+        return _pickler_class(self)(file, protocol=_PROTOCOL, buffer_callback=buffers)
 
     @staticmethod
     def loads(data: Any, buffers: Any = ()) -> Any:
@@ -105,7 +108,7 @@ class Pickling:
         return pickle.loads(data, buffers=buffers)
 
     @contextlib.contextmanager
-    def by_value(self) -> Iterator[Any]:
+    def by_value(self) -> Iterator[None]:
         """Let the user's modules be pickled by value inside the block.
 
         Only for that long: what else the process pickles is none of our business.
@@ -116,7 +119,7 @@ class Pickling:
             if self._active == 1:
                 self._registered = _register(cloudpickle)
         try:
-            yield cloudpickle
+            yield
         finally:
             with self._lock:
                 self._active -= 1
@@ -124,6 +127,21 @@ class Pickling:
                     for module in self._registered:
                         with contextlib.suppress(ValueError):  # the user took it out meanwhile
                             cloudpickle.unregister_pickle_by_value(module)
+
+
+@functools.cache
+def _pickler_class(pickling: Pickling) -> Any:
+    base: Any = importlib.import_module(pickling.module).Pickler
+
+    class Pickler(base):  # type: ignore[misc,unused-ignore]
+        """Knows how to pickle exceptions, wherever in a value they are."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if issubclass(type(obj), BaseException):
+                return transport_errors.reduced(obj, pickling)
+            return super().reducer_override(obj)
+
+    return Pickler
 
 
 def _register(cloudpickle: Any) -> list[ModuleType]:
@@ -151,11 +169,11 @@ def inside() -> Iterator[None]:
 
 
 class _Seen:
-    """The user's modules among ``sys.modules``, looked for again when that has grown."""
+    """The user's modules among ``sys.modules``, looked for again when others were imported."""
 
     def __init__(self) -> None:
-        self.count = -1
-        self.modules: list[ModuleType] = []
+        self.state: tuple[int, str] = (-1, "")
+        self.names: list[str] = []
 
 
 _seen = _Seen()
@@ -163,11 +181,12 @@ _seen = _Seen()
 
 def user_modules() -> list[ModuleType]:
     """Return the imported modules that are the user's own."""
-    if _seen.count != len(sys.modules):
-        modules = list(sys.modules.values())
-        _seen.count = len(modules)
-        _seen.modules = [module for module in modules if is_of_user(module)]
-    return _seen.modules
+    state = len(sys.modules), next(reversed(sys.modules))
+    if _seen.state != state:
+        _seen.names = [name for name, module in sys.modules.copy().items() if is_of_user(module)]
+        _seen.state = state
+    # By name: a module that was loaded again is another object.
+    return [module for name in _seen.names if (module := sys.modules.get(name)) is not None]
 
 
 def is_of_user(module: Any) -> bool:

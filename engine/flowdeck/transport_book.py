@@ -240,7 +240,7 @@ class Book:
         elif kind == CARRIED:
             value = Carried(data)
         elif kind == ERROR_DATA:
-            value = transport_errors.unpack(data, self._pickling)
+            value = transport_errors.unpack(data)
         else:
             value = self._stays(entry)
         state = ended_state(entry, end, value)

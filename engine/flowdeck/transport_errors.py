@@ -1,24 +1,30 @@
 """Exceptions on their way between processes: type, arguments, attributes, causes and traceback.
 
 Pickle alone loses causes and traceback, and cannot bring back exceptions whose ``__init__`` does not
-fit their ``args``, which is common. What cannot travel at all is replaced by a stand-in that says
-what it was.
+fit their ``args``, which is common. So the picklers of :mod:`flowdeck.transport` have every exception
+packed here, wherever in a value it is: in a group, in an attribute of another one, in what a task
+returns. What cannot travel at all is replaced by a stand-in that says what it was.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import threading
 from dataclasses import dataclass, field
-from types import CodeType, TracebackType
+from types import CodeType, GetSetDescriptorType, MemberDescriptorType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import CrashedRun, FailedRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flowdeck.transport import Pickling
 
+#: Causes of causes, and exceptions in exceptions, that travel.
 _DEPTH: Final = 10
+_LEVELS: Final = 25
 _FRAMES: Final = 100
 _ENGINE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
@@ -33,7 +39,7 @@ class _Packed:
     cls: bytes | None = None  # or its parts
     args: bytes | None = None
     state: bytes | None = None
-    text: tuple[str, str] = ("", "")  # or only what it was
+    text: tuple[str, str] = ("", "")  # what it was
     is_exception: bool = True
     places: list[Place] = field(default_factory=list)
     cause: _Packed | None = None
@@ -55,49 +61,102 @@ class _AsItself:
         return self._error.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
+class _Here(threading.local):
+    """What this thread packs, one inside the other; and what it has packed for the outermost one,
+    since there is more than one try to pickle a thing, and at each of them all that is in it."""
+
+    def __init__(self) -> None:
+        self.active: set[int] = set()
+        self.done: dict[int, tuple[BaseException, bytes]] = {}
+        self.level = 0
+
+
+_here: Final = _Here()
+
+
 def pack(error: BaseException, pickling: Pickling) -> bytes:
     """Return the exception as bytes; never raises."""
-    return pickling.dumps(_pack(error, pickling, _DEPTH, set()))
+    known = _here.done.get(id(error))
+    if known is not None:
+        return known[1]
+    if id(error) in _here.active or _here.level >= _LEVELS:
+        return pickle.dumps(_stand_in(error))
+    _here.level += 1
+    try:
+        data = pickle.dumps(_pack(error, pickling, _DEPTH, set()))
+        _here.done[id(error)] = error, data
+        return data
+    finally:
+        _here.level -= 1
+        if not _here.level:
+            _here.done.clear()
 
 
-def unpack(data: bytes, pickling: Pickling) -> BaseException:
+def unpack(data: bytes) -> BaseException:
     """Return the exception that :func:`pack` made the bytes from, or a stand-in; never raises."""
     try:
-        return _unpack(pickling.loads(data), pickling)
+        return _unpack(pickle.loads(data))
     except Exception as problem:
         return FailedRun(f"The task's exception cannot be read here: {_text(problem)}")
 
 
+def reduced(error: BaseException, pickling: Pickling) -> tuple[Any, ...]:
+    """Return what a pickler of :mod:`flowdeck.transport` writes for an exception in a value."""
+    return unpack, (pack(error, pickling),)
+
+
 def _pack(error: BaseException, pickling: Pickling, depth: int, seen: set[int]) -> _Packed:
     seen.add(id(error))
-    packed = _body(error, pickling)
-    packed.is_exception = isinstance(error, Exception)
-    packed.places = _places(error.__traceback__)
-    packed.suppressed = bool(error.__suppress_context__)
-    for name in ("cause", "context"):
-        other = getattr(error, f"__{name}__")
-        if other is not None and depth and id(other) not in seen:
-            setattr(packed, name, _pack(other, pickling, depth - 1, seen))
-    return packed
+    outer = id(error) in _here.active
+    _here.active.add(id(error))
+    try:
+        packed = _body(error, pickling)
+        packed.places = _places(error.__traceback__)
+        packed.suppressed = bool(error.__suppress_context__)
+        for name in ("cause", "context"):
+            other = getattr(error, f"__{name}__")
+            if other is not None and depth and id(other) not in seen | _here.active:
+                setattr(packed, name, _pack(other, pickling, depth - 1, seen))
+        return packed
+    finally:
+        if not outer:
+            _here.active.discard(id(error))
+
+
+def _stand_in(error: BaseException) -> _Packed:
+    text = type(error).__name__, _text(error)
+    return _Packed(None, text=text, is_exception=isinstance(error, Exception))
 
 
 def _body(error: BaseException, pickling: Pickling) -> _Packed:
+    packed = _stand_in(error)
     try:
         body = pickling.dumps(_AsItself(error))
-        if type(pickling.loads(body)) is type(error):
-            return _Packed(body)
+        copy = pickling.loads(body)
+        if type(copy) is type(error) and _text(copy) == packed.text[1]:
+            packed.body = body
+            return packed
     except Exception:
         pass  # an __init__ that wants other arguments, or an attribute that cannot be pickled
-    text = (type(error).__name__, _text(error))
     try:
-        cls = pickling.dumps(type(error))
-        args = pickling.dumps(_sendable(error.args, pickling))
-        attributes = {name: value for name, value in vars(error).items() if _works(value, pickling)}
-        packed = _Packed(None, cls, args, pickling.dumps(attributes), text)
-        _assemble(packed, pickling)
-        return packed
+        packed.cls = pickling.dumps(type(error))
+        packed.args = pickling.dumps(_sendable(error.args, pickling))
+        attributes = {name: value for name, value in _attributes(error) if _works(value, pickling)}
+        packed.state = pickling.dumps(attributes)
+        _assemble(packed)
     except Exception:
-        return _Packed(None, text=text)
+        packed.cls = None
+    return packed
+
+
+def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield what an exception has: in slots, as built-in ones do, and in its dictionary."""
+    for cls in type(error).__mro__:
+        for name, kind in vars(cls).items():
+            is_slot = isinstance(kind, (MemberDescriptorType, GetSetDescriptorType))
+            if is_slot and not name.startswith("__") and name != "args" and hasattr(error, name):
+                yield name, getattr(error, name)
+    yield from vars(error).items()
 
 
 def _sendable(args: tuple[Any, ...], pickling: Pickling) -> tuple[Any, ...]:
@@ -121,44 +180,56 @@ def _text(error: BaseException) -> str:
         return f"<no text: its __str__ raised {type(bad).__name__}>"
 
 
-def _assemble(packed: _Packed, pickling: Pickling) -> BaseException:
+def _assemble(packed: _Packed) -> BaseException:
     """Build an exception without calling its ``__init__``."""
     assert packed.cls is not None
     assert packed.args is not None
     assert packed.state is not None
-    cls = pickling.loads(packed.cls)
-    args = pickling.loads(packed.args)
-    try:
-        error: BaseException = cls.__new__(cls, *args)
-    except TypeError:
-        error = BaseException.__new__(cls)
+    cls = pickle.loads(packed.cls)
+    args = pickle.loads(packed.args)
+    error = _made(cls, args)
     error.args = args
-    vars(error).update(pickling.loads(packed.state))
+    for name, value in pickle.loads(packed.state).items():
+        try:
+            object.__setattr__(error, name, value)
+        except (AttributeError, TypeError):  # it cannot be set: making the exception did that
+            pass
     return error
 
 
-def _unpack(packed: _Packed, pickling: Pickling) -> BaseException:
-    error = _bare(packed, pickling)
+def _made(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    try:
+        return cls.__new__(cls, *args)
+    except TypeError:
+        if not issubclass(cls, BaseExceptionGroup):
+            return BaseException.__new__(cls)
+    kind: Any = ExceptionGroup if issubclass(cls, ExceptionGroup) else BaseExceptionGroup
+    error: BaseException = kind.__new__(cls, *args[:2])
+    return error
+
+
+def _unpack(packed: _Packed) -> BaseException:
+    error = _bare(packed)
     if packed.cause is not None:
-        error.__cause__ = _unpack(packed.cause, pickling)
+        error.__cause__ = _unpack(packed.cause)
     if packed.context is not None:
-        error.__context__ = _unpack(packed.context, pickling)
+        error.__context__ = _unpack(packed.context)
     error.__suppress_context__ = packed.suppressed
     return error.with_traceback(_traceback(packed.places))
 
 
-def _bare(packed: _Packed, pickling: Pickling) -> BaseException:
+def _bare(packed: _Packed) -> BaseException:
     try:
         if packed.body is not None:
-            error: BaseException = pickling.loads(packed.body)
+            error: BaseException = pickle.loads(packed.body)
             return error
         if packed.cls is not None:
-            return _assemble(packed, pickling)
+            return _assemble(packed)
     except Exception:
         pass  # its class cannot be imported here
     kind, text = packed.text
     wrapper = FailedRun if packed.is_exception else CrashedRun
-    return wrapper(f"{kind}: {text}" if kind else "The exception of the task cannot be read here.")
+    return wrapper(f"{kind}: {text}")
 
 
 # -- tracebacks ------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _open(code: int, pickling: str, blocked_by: str | None, body: Any, *buffers:
 
 
 def _open_error(code: int, data: bytes, pickling: str, blocked_by: str | None) -> Reply:
-    error = transport_errors.unpack(data, pickling_of(pickling))
+    error = transport_errors.unpack(data)
     return Reply(code, error, pickling, blocked_by)
 
 

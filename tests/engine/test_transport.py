@@ -69,6 +69,20 @@ def call_elsewhere(data: bytes, *args: Any) -> Any:
 # -- tasks ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("second", ["first_mine", "second_mine"])
+def test_a_module_is_seen_that_takes_the_place_of_another_one(tmp_path: Path, second: str) -> None:
+    source = "def value(): return {}"
+    module_from(tmp_path / "first_mine.py", "first_mine", source.format(1))
+    user_modules()
+    del sys.modules["first_mine"]
+    module = module_from(tmp_path / "second_mine.py", second, source.format(2))
+    try:
+        assert module in user_modules()
+        assert call_elsewhere(PICKLING.dumps(module.value)) == 2
+    finally:
+        del sys.modules[second]
+
+
 def test_a_task_of_a_module_that_others_cannot_import_works_elsewhere(tmp_path: Path) -> None:
     module = module_from(
         tmp_path / "by_path.py",
@@ -249,7 +263,7 @@ def test_exceptions_arrive_as_they_were(
             monkeypatch.setitem(copyreg.dispatch_table, kind, pickle_exception)
         else:
             monkeypatch.delitem(copyreg.dispatch_table, kind, raising=False)
-    copy = unpack(pack(raised(error), PICKLING), PICKLING)
+    copy = unpack(pack(raised(error), PICKLING))
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert repr(copy.args) == repr(error.args)
@@ -257,7 +271,7 @@ def test_exceptions_arrive_as_they_were(
 
 
 def test_an_exception_with_an_odd_init_keeps_its_class_and_attributes() -> None:
-    copy = unpack(pack(raised(Demanding(7, "no")), PICKLING), PICKLING)
+    copy = unpack(pack(raised(Demanding(7, "no")), PICKLING))
     assert isinstance(copy, Demanding)
     assert str(copy) == "7: no"
     assert copy.code == 7
@@ -273,7 +287,7 @@ def test_causes_contexts_and_notes_arrive() -> None:
             second.add_note("a note")
             raise second from first
     except ValueError as error:
-        copy = unpack(pack(error, PICKLING), PICKLING)
+        copy = unpack(pack(error, PICKLING))
     assert isinstance(copy.__cause__, KeyError)
     assert copy.__suppress_context__
     assert copy.__notes__ == ["a note"]
@@ -283,14 +297,14 @@ def test_an_exception_that_is_its_own_cause_does_not_hang() -> None:
     error = ValueError("round")
     other = KeyError("and round")
     error.__cause__, other.__cause__ = other, error
-    copy = unpack(pack(error, PICKLING), PICKLING)
+    copy = unpack(pack(error, PICKLING))
     assert isinstance(copy.__cause__, KeyError)
 
 
 def test_the_traceback_shows_the_lines_of_the_other_process() -> None:
     error = raised(ValueError("here"))
     line = traceback.extract_tb(error.__traceback__)[-1].lineno
-    copy = unpack(pack(error, PICKLING), PICKLING)
+    copy = unpack(pack(error, PICKLING))
     frames = traceback.extract_tb(copy.__traceback__)
     assert [(f.name, f.lineno) for f in frames][-1] == ("inner", line)
     assert frames[-1].line == "raise error"
@@ -305,8 +319,8 @@ def test_an_exception_whose_class_is_unknown_here_says_what_it_was(tmp_path: Pat
         data = pack(raised(module.Gone("bye")), PICKLING)
     finally:
         del sys.modules["gone"]
-    assert str(unpack(data, PICKLING)) == "bye"
-    assert isinstance(unpack(b"nonsense", PICKLING), FailedRun)
+    assert str(unpack(data)) == "bye"
+    assert isinstance(unpack(b"nonsense"), FailedRun)
 
 
 def test_a_base_exception_that_cannot_travel_stays_a_crash() -> None:
@@ -319,7 +333,7 @@ def test_a_base_exception_that_cannot_travel_stays_a_crash() -> None:
                 raise RuntimeError
             return super().__new__(cls, *args)
 
-    copy = unpack(pack(raised(Odd(threading.Lock())), PICKLING), PICKLING)
+    copy = unpack(pack(raised(Odd(threading.Lock())), PICKLING))
     assert isinstance(copy, (Odd, CrashedRun))
     assert not isinstance(copy, FailedRun)
 

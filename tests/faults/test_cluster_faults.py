@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -253,6 +254,52 @@ def test_an_exception_that_cannot_be_pickled_keeps_its_text(engine: Engine) -> N
     assert state.message == "Task run encountered an exception Odd: very odd"
     with pytest.raises(Exception, match="very odd"):
         state.result()
+
+
+class TwoArguments(Exception):
+    """Cannot be made from its own ``args``, which many exceptions of libraries cannot either."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+
+def raised(error: Exception) -> Exception:
+    try:
+        raise error from KeyError("the cause")
+    except Exception as caught:
+        caught.add_note(f"a note of {caught}")
+        return caught
+
+
+def test_exceptions_in_groups_and_in_results_arrive_whole(engine: Engine, home: Path) -> None:
+    @task
+    def fail() -> None:
+        raise ExceptionGroup("many", [raised(TwoArguments(1, "a")), raised(TwoArguments(2, "b"))])
+
+    @task
+    def give() -> Any:
+        return {"errors": [raised(TwoArguments(3, "c"))]}
+
+    @flow(task_runner=engine.runner)
+    def f() -> Any:
+        failed, given = fail.submit(), give.submit()
+        passed = identity.submit(given).result()["errors"]
+        return quote([failed.wait(), [*given.result()["errors"], *passed]])
+
+    state, given = f().unquote()
+    with pytest.raises(ExceptionGroup, match="many") as caught:
+        state.result()
+    for error, number in zip([*caught.value.exceptions, *given], [1, 2, 3, 3], strict=True):
+        assert type(error) is TwoArguments
+        assert error.code == number
+        assert error.__notes__ == [f"a note of {error}"]
+        assert type(error.__cause__) is KeyError
+        assert traceback.extract_tb(error.__traceback__)[-1].name == "raised"
+    with Reader.open(home) as reader:
+        (failure,) = reader.failures(reader.resolve_run("@last").id, 1)
+    for text in ("1: a", "2: b", "a note of 1: a", "a note of 2: b", "the cause"):
+        assert text in str(failure.exception)
 
 
 # -- cancelling --------------------------------------------------------------------------------------------
