@@ -1,4 +1,5 @@
-"""A Dask cluster as users run one: a scheduler and workers, each a program of its own."""
+"""A Dask cluster as users run one, a scheduler and workers, each a program of its own; and a
+temporary one that lasts longer than one flow run."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from clusters import with_group
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _TIMEOUT = 60.0
@@ -124,3 +126,34 @@ class Programs:
                 process, signal.SIGKILL
             )  # the nanny's child is in the session that we started
             process.wait(10)
+
+
+@contextlib.contextmanager
+def lasting(folder: Path) -> Iterator[Any]:
+    """Yield a class whose only object is made by the first flow run that needs it, as temporary
+    clusters are made, and that ends with the block.
+
+    Args:
+        folder: for what its workers keep on disk.
+    """
+    from distributed import LocalCluster
+
+    made: list[Any] = []
+
+    class Lasting(LocalCluster):  # type: ignore[misc,unused-ignore]
+        def __new__(cls, **_: Any) -> Any:
+            return made[0] if made else super().__new__(cls)
+
+        def __init__(self, **arguments: Any) -> None:
+            if not made:
+                made.append(self)
+                super().__init__(**{**arguments, "local_directory": str(folder)})
+
+        def close(self, timeout: float | None = None) -> None:
+            """Leave it alone: its flow run is over, others come."""
+
+    try:
+        yield Lasting
+    finally:
+        for cluster in made:
+            LocalCluster.close(cluster, timeout=10)

@@ -19,12 +19,33 @@ def _loopback(shuffle: bool) -> BaseTaskRunner:
     return LoopbackRunner(shuffle)
 
 
+#: Tests of what a temporary cluster has to do with the flow run it is for. The others are about what
+#: happens in between, and use one that is started once: that takes longer than they do.
+BEGIN_AND_END = {
+    "test_a_submitted_task_gives_its_value",
+    "test_async_flow_with_async_and_sync_tasks",
+    "test_a_failed_task_fails_a_flow_that_returns_none",
+    "test_system_exit_of_a_task_crashes_its_flow_at_the_end",
+    "test_a_task_that_takes_too_long_is_timed_out",
+    "test_a_cached_result_is_reused_in_later_runs",
+    "test_completed_calls_are_taken_over_and_their_values_reach_what_runs",
+    "test_one_runner_serves_several_flow_runs",
+    "test_a_runner_is_started_once_and_only_then_takes_work",
+    "test_a_flow_run_waits_for_all_its_tasks",
+}
+
+
 def _dask_local(request: pytest.FixtureRequest) -> BaseTaskRunner:
-    """A temporary cluster of processes for each flow run."""
+    """A temporary cluster of processes."""
     pytest.importorskip("distributed")
     from flowdeck.task_runners import DaskTaskRunner
 
-    return DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1})
+    two: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1}
+    if request.function.__name__ in BEGIN_AND_END:
+        return DaskTaskRunner(cluster_kwargs=two)
+    return DaskTaskRunner(
+        cluster_class=request.getfixturevalue("lasting_cluster"), cluster_kwargs=two
+    )
 
 
 def _dask_programs(request: pytest.FixtureRequest) -> BaseTaskRunner:
@@ -68,6 +89,15 @@ def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with Programs(tmp_path_factory.mktemp("dask")) as programs:
         yield programs.address
+
+
+@pytest.fixture(scope="session")
+def lasting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A class of temporary clusters that all are the same one, which outlives its flow runs."""
+    from dask_programs import lasting
+
+    with lasting(tmp_path_factory.mktemp("dask-local")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
