@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from textual import work
-from textual.app import App
 
 from flowdeck.settings import get_settings
 from flowdeck_app import clipboard, editor
+from flowdeck_app.key_order import OrderedKeys
 from flowdeck_app.screens.confirm import ConfirmScreen
 from flowdeck_app.screens.message import MessageScreen
 from flowdeck_app.ui_state import UiState
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SAME_TOAST: Final = 3.0
 
 
-class AppServices(App[int], inherit_bindings=False):
+class AppServices(OrderedKeys, inherit_bindings=False):
     """The app's services; :class:`~flowdeck_app.app.FlowdeckApp` is made of it."""
 
     def __init__(self) -> None:
