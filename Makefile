@@ -56,7 +56,7 @@ check: $(TEST_READY)
 test: check
 	@# What fails while two workers share the machine gets one more try, alone: a deadline that was
 	@# missed because of the neighbour is no defect, anything else fails again.
-	$(BIN)/python -m pytest -n 2 --dist loadfile || \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder || \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 format: $(TEST_READY)

@@ -1,8 +1,13 @@
-"""Every test has a home folder of its own, and no test sees the user's settings."""
+"""Every test has a home folder of its own, and no test sees the user's settings.
+
+Clusters that tests only use are started once for all files that a worker gets.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,10 @@ import pytest
 
 for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
     del os.environ[_name]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells have what they start in the background ignore Ctrl-C, and processes of tests inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +43,71 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+# -- clusters ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running cluster."""
+    pytest.importorskip("distributed")
+    from dask_programs import Programs
+
+    with Programs(tmp_path_factory.mktemp("dask")) as programs:
+        yield programs.address
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[Any]:
+    """A Ray that runs as programs of its own."""
+    pytest.importorskip("ray")
+    from ray_programs import RayHead
+
+    with RayHead() as head:
+        yield head
+
+
+@pytest.fixture(scope="module")
+def ray_token(ray_head: Any) -> Iterator[Any]:
+    """That Ray, while this process has its token: not longer, other tests have Rays of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_head.environment.items():
+            patch.setenv(name, value)
+        yield ray_head
+
+
+@pytest.fixture(scope="module")
+def ray_connected(ray_token: Any) -> Iterator[str]:
+    """Its address, while the process holds the connection that flow runs then share."""
+    from ray_programs import connected
+
+    with connected(ray_token.address):
+        yield ray_token.address
+
+
+# -- order ---------------------------------------------------------------------------------------------
+
+
+#: Marks of tests that take long, the longest first.
+SLOW = ("ray", "dask", "slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that the workers are done at the same time.
+
+    Those are the ones with clusters, then other slow ones, then those with the most tests.
+    """
+    tests: Counter[Path] = Counter()
+    rank: dict[Path, int] = {}
+    for item in items:
+        marks = [n for n, name in enumerate(SLOW) if item.get_closest_marker(name)]
+        rank[item.path] = min([*marks, rank.get(item.path, len(SLOW))])
+        tests[item.path] += 1
+    items.sort(key=lambda item: (rank[item.path], -tests[item.path], str(item.path)))
+
+
+# -- reports -------------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(wrapper=True)

@@ -103,18 +103,14 @@ class RayHead:
                 os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End all its processes and remove its folder."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(20.0)
-            except subprocess.TimeoutExpired:
-                pass  # then not kindly
+        """End all its processes and remove its folder: at once, Ray's own way takes seconds."""
+        deadline = time.monotonic() + 20.0
         self.kill()
         self._process.wait(10.0)
-        deadline = time.monotonic() + 20.0
-        while self.folder.exists() and time.monotonic() < deadline:
+        while (self.pids() or self.folder.exists()) and time.monotonic() < deadline:
+            self.kill()  # what was only being started
             shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.02)
 
     def __enter__(self) -> Self:
         return self

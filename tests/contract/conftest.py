@@ -83,48 +83,12 @@ def runner(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="session")
-def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running cluster."""
-    from dask_programs import Programs
-
-    with Programs(tmp_path_factory.mktemp("dask")) as programs:
-        yield programs.address
-
-
-@pytest.fixture(scope="session")
 def lasting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A class of temporary clusters that all are the same one, which outlives its flow runs."""
     from dask_programs import lasting
 
     with lasting(tmp_path_factory.mktemp("dask-local")) as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def ray_head() -> Iterator[Any]:
-    """A Ray that runs as programs of its own."""
-    from ray_programs import RayHead
-
-    with RayHead() as head:
-        yield head
-
-
-@pytest.fixture(scope="module")
-def ray_token(ray_head: Any) -> Iterator[Any]:
-    """That Ray, while this process has its token: not longer, other tests have Rays of theirs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ray_head.environment.items():
-            patch.setenv(name, value)
-        yield ray_head
-
-
-@pytest.fixture(scope="module")
-def ray_connected(ray_token: Any) -> Iterator[str]:
-    """Its address, while the process holds the connection that flow runs then share."""
-    from ray_programs import connected
-
-    with connected(ray_token.address):
-        yield ray_token.address
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ goes on only when its last line was seen: a line that comes late is a line that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,6 @@ from clusters import Machine, machine, until
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -112,12 +111,8 @@ def test_on_dask_processes(there: Machine) -> None:
 
 
 @pytest.mark.dask
-def test_on_dask_workers_of_somebody_else(there: Machine, tmp_path: Path) -> None:
-    pytest.importorskip("distributed")
-    from dask_programs import Programs
-
-    with Programs(tmp_path) as programs:
-        follow(there, "dask", f"address={programs.address}")
+def test_on_dask_workers_of_somebody_else(there: Machine, dask_address: str) -> None:
+    follow(there, "dask", f"address={dask_address}")
 
 
 @pytest.mark.ray
@@ -128,10 +123,6 @@ def test_on_a_temporary_ray(there: Machine) -> None:
 
 @pytest.mark.ray
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
-def test_on_a_ray_of_somebody_else(there: Machine, client: bool) -> None:
-    pytest.importorskip("ray")
-    from ray_programs import RayHead
-
-    with RayHead() as head:
-        address = head.client_address if client else head.address
-        follow(there, "ray", f"address={address}", **head.environment)
+def test_on_a_ray_of_somebody_else(there: Machine, ray_head: Any, client: bool) -> None:
+    address = ray_head.client_address if client else ray_head.address
+    follow(there, "ray", f"address={address}", **ray_head.environment)

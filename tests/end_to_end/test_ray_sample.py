@@ -5,18 +5,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 pytest.importorskip("ray")
 
 from scripts import run_python, run_text
-
-from ray_programs import RayHead
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 
@@ -33,32 +28,26 @@ def sample() -> str:
     return text.replace("prefect", "flowdeck") + "\n"
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[RayHead]:
-    with RayHead() as running:
-        yield running
-
-
 def test_naming_an_existing_ray_contacts_nothing(tmp_path: Path, home: Path) -> None:
     ran = run_text(sample(), folder=tmp_path, home=home)
     assert (ran.code, ran.out, ran.err, ran.runs) == (0, "", "", [])
 
 
 def test_the_flow_runs_its_tasks_on_the_ray_it_names(
-    head: RayHead, tmp_path: Path, home: Path
+    ray_head: Any, tmp_path: Path, home: Path
 ) -> None:
     body = "    return [shout.submit(word).result() for word in ('a', 'b')]"
-    text = sample().replace(PRINTED, head.client_address).replace("    ...", body)
+    text = sample().replace(PRINTED, ray_head.client_address).replace("    ...", body)
     script = tmp_path / "sample.py"
     script.write_text(
         "from flowdeck import task\n\n@task\ndef shout(word):\n    return word.upper()\n\n"
         f"{text}\nprint(my_flow())\n"
     )
-    ran = run_python(script, home=home, timeout=120, **head.environment)
+    ran = run_python(script, home=home, timeout=120, **ray_head.environment)
     assert (ran.code, ran.lines) == (0, ["['A', 'B']"]), ran.err
     assert (ran.run.state, ran.run.runner) == ("Completed", "ray")
     flow = f"INFO    | Flow run '{ran.run.name}' - "
     assert f"{flow}Starting 'RayTaskRunner'; submitted tasks will be run in parallel..." in ran.log
-    assert any(f"Connecting to an existing Ray instance at {head.client_address}" in line
+    assert any(f"Connecting to an existing Ray instance at {ray_head.client_address}" in line
                for line in ran.log)  # fmt: skip
     assert [ran.states_of(task) for task in ran.tasks] == [["Pending", "Running", "Completed"]] * 2

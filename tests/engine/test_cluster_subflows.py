@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clusters import identity, where
-from dask_programs import Programs
 from flowdeck import flow, recording, task
 from flowdeck.task_runners import DaskTaskRunner, RayTaskRunner, SequentialTaskRunner
 from flowdeck_store.reader import Reader
-from ray_programs import RayHead, connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytest.importorskip("distributed")
@@ -24,21 +21,16 @@ pytest.importorskip("ray")
 pytestmark = [pytest.mark.dask, pytest.mark.ray, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def on_dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskTaskRunner]:
+@pytest.fixture
+def on_dask(dask_address: str) -> DaskTaskRunner:
     """A runner on a scheduler and two workers."""
-    with Programs(tmp_path_factory.mktemp("dask")) as programs:
-        yield DaskTaskRunner(address=programs.address)
+    return DaskTaskRunner(address=dask_address)
 
 
-@pytest.fixture(scope="module")
-def on_ray() -> Iterator[RayTaskRunner]:
+@pytest.fixture
+def on_ray(ray_connected: str) -> RayTaskRunner:
     """A runner on a Ray that this process is connected to."""
-    with RayHead() as head, pytest.MonkeyPatch.context() as patch:
-        for name, value in head.environment.items():
-            patch.setenv(name, value)
-        with connected(head.address):
-            yield RayTaskRunner(address=head.address)
+    return RayTaskRunner(address=ray_connected)
 
 
 def recorded(home: Path) -> dict[str, tuple[str | None, str, str | None, int]]:

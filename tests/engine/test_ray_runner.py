@@ -24,31 +24,19 @@ from flowdeck.task_runners.ray_options import options_in
 from flowdeck.transport_values import RemoteValue
 from flowdeck_store.errors import NotFound
 from flowdeck_store.reader import Reader
-from ray_programs import RayHead, connected
 
 ray = pytest.importorskip("ray")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[RayHead]:
-    """A Ray with two CPUs that this process is connected to."""
-    with RayHead() as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.environment.items():
-            patch.setenv(name, value)
-        with connected(running.address):
-            yield running
-
-
 @pytest.fixture
-def existing(head: RayHead) -> RayTaskRunner:
-    """A runner on that Ray."""
-    return RayTaskRunner(address=head.address)
+def existing(ray_connected: str) -> RayTaskRunner:
+    """A runner on a Ray with two CPUs that this process is connected to."""
+    return RayTaskRunner(address=ray_connected)
 
 
 @task

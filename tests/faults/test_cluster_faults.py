@@ -48,18 +48,6 @@ class Engine(NamedTuple):
         return start + "WorkerCrashedError: The worker "
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[Any]:
-    """A Ray that outlives what happens in these tests, and whose token this process has."""
-    pytest.importorskip("ray")
-    from ray_programs import RayHead
-
-    with RayHead() as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.environment.items():
-            patch.setenv(name, value)
-        yield running
-
-
 @pytest.fixture(scope="module", params=[pytest.param(n, marks=m) for n, m in ENGINES.items()])
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -79,7 +67,7 @@ def engine(
         with Programs(tmp_path_factory.mktemp("dask")) as programs:
             yield Engine(name, DaskTaskRunner(address=programs.address))
         return
-    head = request.getfixturevalue("head")
+    head = request.getfixturevalue("ray_token")
     from flowdeck.task_runners import RayTaskRunner
     from ray_programs import connected
 

@@ -15,7 +15,6 @@ from flowdeck.task_runners import make_runner
 from flowdeck_app.cli.addresses import try_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(120)
@@ -104,20 +103,10 @@ def test_a_dask_that_could_not_run_a_flow_is_bad(cli: Any, tmp_path: Path) -> No
     assert found["advice"].startswith("Install flowdeck")
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[Any]:
-    """A Ray that runs as programs."""
-    pytest.importorskip("ray")
-    from ray_programs import RayHead
-
-    with RayHead() as running:
-        yield running
-
-
 @pytest.mark.ray
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
-def test_a_ray_lets_in_who_has_its_token(head: Any, client: bool) -> None:
-    address = head.client_address if client else head.address
+def test_a_ray_lets_in_who_has_its_token(ray_head: Any, client: bool) -> None:
+    address = ray_head.client_address if client else ray_head.address
     words = ("-m", "flowdeck_app", "doctor", "--address", address)
     with machine() as there:
         refused = there.launch(*words)
@@ -125,7 +114,7 @@ def test_a_ray_lets_in_who_has_its_token(head: Any, client: bool) -> None:
         assert refused.returncode == 2
         assert "it refuses us" in out
         assert "RAY_AUTH_TOKEN_PATH" in out
-        accepted = there.launch(*words, **head.environment)
+        accepted = there.launch(*words, **ray_head.environment)
         out, err = accepted.communicate(timeout=60)
         assert accepted.returncode == 0, out
         assert "answers and lets us in" in out
