@@ -101,7 +101,7 @@ print(json.dumps({
     assert found["during"]["namespace"] == "flowdeck"
     assert found["during"]["guarded"] is True
     assert found["environment"] == []
-    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer"}
+    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer", "flowdeck-loop"}
     assert found["handler"] is True
     assert found["initialized"] is False
     assert machine.left == []
@@ -197,7 +197,7 @@ print(json.dumps({{"results": results, "lines": lines, "threads": threads, "acto
         ]
         * 3
     )
-    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer"}
+    assert set(found["threads"]) <= {"MainThread", "flowdeck-writer", "flowdeck-loop"}
     assert found["actors"] == []
     assert [line for line in err.splitlines() if " | INFO    | " not in line] == []
     assert machine.left == []

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowdeck.exceptions import ConfigurationError
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
     from flowdeck.task_runners.dask_session import Session
 
 _DEFAULT_CLASS = "distributed.LocalCluster"
+_MANAGED = "asynchronous"
 _WHERE = frozenset({"address", "cluster"})
 _HOW = frozenset({"cluster_class", "cluster_kwargs", "adapt_kwargs"})
 
@@ -42,6 +44,7 @@ class DaskTaskRunner(BaseTaskRunner):
 
     Raises:
         ValueError: arguments that exclude each other.
+        TypeError: an argument of a wrong type.
         ImportError: ``cluster_class`` names something that cannot be imported.
 
     Example:
@@ -68,8 +71,17 @@ class DaskTaskRunner(BaseTaskRunner):
             )
         if cluster and (cluster_class or cluster_kwargs):
             raise ValueError("Cannot specify `cluster` and `cluster_class`/`cluster_kwargs`")
-        _check(client_kwargs, "client_kwargs")
-        _check(cluster_kwargs, "cluster_kwargs")
+        if address is not None and not isinstance(address, str):
+            raise TypeError(f"`address` must be a text such as 'tcp://host:8786', not {address!r}.")
+        if cluster_class is not None and not callable(cluster_class):
+            if not isinstance(cluster_class, str):
+                raise TypeError(
+                    "`cluster_class` must be a class, its import path or a function, not "
+                    f"{cluster_class!r}."
+                )
+        _check(client_kwargs, "client_kwargs", _MANAGED)
+        _check(cluster_kwargs, "cluster_kwargs", _MANAGED)
+        _check(adapt_kwargs, "adapt_kwargs")
         self.address = address
         self.cluster_class = (
             _imported(cluster_class) if isinstance(cluster_class, str) else cluster_class
@@ -158,9 +170,11 @@ class DaskTaskRunner(BaseTaskRunner):
         return [] if self._session is None else self._session.take_back()
 
 
-def _check(kwargs: Mapping[str, Any] | None, name: str) -> None:
-    if kwargs and "asynchronous" in kwargs:
-        raise ValueError(f"`{name}` cannot set `asynchronous`. This option is managed by flowdeck.")
+def _check(kwargs: Any, name: str, managed: str | None = None) -> None:
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise TypeError(f"`{name}` must be a dict of arguments, not {kwargs!r}.")
+    if kwargs and managed in kwargs:
+        raise ValueError(f"`{name}` cannot set `{managed}`. This option is managed by flowdeck.")
 
 
 def _imported(path: str) -> Any:

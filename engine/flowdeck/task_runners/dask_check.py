@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import distributed
+from dask.utils import parse_timedelta as _parse_timedelta
 from distributed.comm.core import connect as _connect
 from distributed.comm.registry import get_backend
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 #: Seconds to wait for an existing cluster.
 TIMEOUT: Final = 10.0
 _WITH_PORT: Final = ("tcp", "tls", "ws", "wss")
+_NO_SCHEDULER: Final = ("Worker", "Nanny")
 connect: Final[Any] = _connect
+parse_timedelta: Final[Any] = _parse_timedelta
 security_class: Final[Any] = distributed.Security
 _make_client: Final[Any] = distributed.Client
 
@@ -39,14 +42,20 @@ def check_address(address: str, client_kwargs: dict[str, Any]) -> None:
 
     Raises:
         ConnectionError: nothing answers, or something else.
-        ValueError: Dask knows no such kind of address.
+        ValueError: Dask knows no such kind of address, or it has no port.
     """
-    seconds = float(client_kwargs.get("timeout") or TIMEOUT)
+    seconds = float(parse_timedelta(client_kwargs.get("timeout") or TIMEOUT))
     if "://" in address:
         get_backend(address.partition("://")[0])
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme in _WITH_PORT and parts.hostname and parts.port:
-        _check_port(address, parts.hostname, parts.port, seconds)
+    if parts.scheme in _WITH_PORT:
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if not parts.hostname or not port:
+            raise ValueError(f"{address!r} has no port: write it as in tcp://host:8786.")
+        _check_port(address, parts.hostname, port, seconds)
     with ThreadPoolExecutor(1, "flowdeck-dask-check") as pool:  # there may be a loop in this thread
         pool.submit(asyncio.run, _greet(address, seconds, client_kwargs.get("security"))).result()
 
@@ -69,12 +78,19 @@ async def _greet(address: str, seconds: float, security: Any) -> None:
     try:
         async with asyncio.timeout(seconds):
             comm = await connect(address, timeout=seconds, **arguments)
+            await comm.write({"op": "identity", "reply": True})
+            kind = (await comm.read())["type"]
     except (Exception, MemoryError) as error:  # the answer of something else may say anything
         raise ConnectionError(
             f"What answers at {address} does not talk like a Dask scheduler: "
             f"{type(error).__name__}: {error}. Check host and port, and whether it wants TLS."
         ) from error
     comm.abort()
+    if kind in _NO_SCHEDULER:
+        raise ConnectionError(
+            f"What answers at {address} is a Dask {kind.lower()}, not a scheduler. Workers say in "
+            "their log which scheduler they belong to."
+        )
 
 
 def describe(address: str, client_kwargs: dict[str, Any]) -> str:

@@ -133,8 +133,9 @@ def start(
         if _is_local_class(cluster_class):
             cluster_kwargs = _with_local_defaults(cluster_kwargs, exits)
         with _starting, dask.config.set(_settings(cluster_kwargs.get("local_directory"))):
-            cluster = cluster_class(**cluster_kwargs)
+            cluster = _made(cluster_class, cluster_kwargs)
             exits.callback(_close_cluster, cluster)
+        _check(cluster, cluster_class)
         if adapt_kwargs:
             found = cluster.adapt(**adapt_kwargs)
             if inspect.isawaitable(found):
@@ -144,6 +145,29 @@ def start(
         dask_check.check_versions(client)
         _tell_dashboard(client, log)
         return Link(client, cluster, exits.pop_all())
+
+
+def _made(cluster_class: Any, cluster_kwargs: dict[str, Any]) -> Any:
+    try:
+        return cluster_class(**cluster_kwargs)
+    except RuntimeError as error:
+        if error.__cause__ is None:
+            raise
+        # "Nanny failed to start.", and only what is below that says why.
+        cause = error.__cause__
+        raise RuntimeError(f"{error} {type(cause).__name__}: {cause}") from cause
+
+
+def _check(cluster: Any, cluster_class: Any) -> None:
+    if isinstance(getattr(cluster, "scheduler_address", None), str):
+        return
+    found = "None" if cluster is None else f"a {type(cluster).__name__}"
+    if inspect.iscoroutine(cluster):
+        cluster.close()
+    raise TypeError(
+        f"cluster_class must return a Dask cluster that has started, but {_path_of(cluster_class)} "
+        f"returned {found}."
+    )
 
 
 async def _awaited(value: Any) -> Any:

@@ -35,7 +35,7 @@ class Connection:
     def __init__(self, address: str | None, keeper: Keeper, held: Held) -> None:
         self.address = address
         self.users = 0
-        self.mailbox = Mailbox()
+        self.mailbox = Mailbox(with_agent=self.is_client)
         #: Why there is nothing at the other end any more.
         self.lost: ConnectionError | None = None
         self._keeper = keeper
@@ -72,7 +72,7 @@ class Connection:
         key: Any = (options["name"],) if only_named else repr(sorted(options.items()))
         found = self._functions.get(key)
         if found is None:
-            chosen = {**DEFAULTS, **options, "num_returns": 1 if self.is_client else 2}
+            chosen = {**DEFAULTS, **options, "num_returns": 2}
             found = self._functions[key] = ray.remote(**chosen)(ray_worker.run_task)
         return found
 

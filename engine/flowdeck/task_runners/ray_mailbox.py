@@ -7,6 +7,7 @@ be reachable but Ray itself.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -23,11 +24,13 @@ _WAIT: Final = 10.0
 _SLICE: Final = 1.0
 #: Seconds until the next question after one that failed.
 _AGAIN: Final = 0.5
-#: Letters in the actor beyond which the oldest are dropped: nobody fetches them any more.
+#: Seconds for which an answer may be late.
+_OVERDUE: Final = 30.0
+#: Letters in the actor beyond which none is taken from workers: nobody fetches them any more.
 _MOST: Final = 20_000
 
 #: Of what travels between a flow and its workers; clusters with another one are refused.
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 #: Of the actors, whatever namespace the application uses for its own.
 _NAMESPACE: Final = "flowdeck"
 
@@ -35,22 +38,29 @@ _NAMESPACE: Final = "flowdeck"
 Letter = tuple[str, int, Any, Any]
 #: A batch of events.
 EVENTS: Final = 0
-#: The last batch of an execution.
-TAIL: Final = 1
+#: The last batches of executions; about them: the numbers of the calls. From an agent.
+TAILS: Final = 1
 #: Text that a task wrote; about it: whether to stderr.
 TEXT: Final = 2
-_MARK: Final = 3
+#: An error of Ray's, packed, that ended a call; about it: the number of the call. From an agent.
+FAILURE: Final = 3
+_MARK: Final = 4
 #: Seconds for the last letters of a flow run to arrive.
 _LAST: Final = 5.0
+
+
+#: Which actor it was, and how many of its letters have come home.
+Seen = tuple[str, int]
+NOTHING_SEEN: Final[Seen] = "", 0
 
 
 class Letters:
     """The actor: a queue with a waiting reader."""
 
     def __init__(self) -> None:
-        import asyncio
-
-        self._letters: deque[Letter] = deque(maxlen=_MOST)
+        self._id = uuid.uuid4().hex
+        self._letters: deque[Letter] = deque()
+        self._gone = 0  # letters that have come home
         self._filled = asyncio.Event()
 
     async def versions(self) -> tuple[str, int]:
@@ -60,36 +70,55 @@ class Letters:
         return flowdeck.__version__, PROTOCOL
 
     async def put(self, letters: list[Letter]) -> None:
-        """Take letters in."""
+        """Take letters of workers in."""
+        if len(self._letters) < _MOST:
+            self.add(letters)
+
+    def add(self, letters: list[Letter]) -> None:
+        """Take letters in, on the thread of the coroutines."""
         self._letters.extend(letters)
         self._filled.set()
 
-    async def take(self, seconds: float) -> list[Letter]:
-        """Return what is there, or what comes within ``seconds``."""
-        import asyncio
+    async def take(self, seconds: float, seen: Seen) -> tuple[Seen, list[Letter]]:
+        """Return what is there, or what comes within ``seconds``.
 
+        Args:
+            seconds: to wait.
+            seen: what the last answer that arrived said.
+
+        Returns:
+            What will have been seen then; the letters.
+        """
+        name, count = seen
+        if name == self._id:
+            for _ in range(count - self._gone):
+                self._letters.popleft()
+                self._gone += 1
         if not self._letters and seconds > 0:
             self._filled.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._filled.wait(), seconds)
-        taken = list(self._letters)
-        self._letters.clear()
-        return taken
+        letters = list(self._letters)
+        return (self._id, self._gone + len(letters)), letters
 
     async def nap(self, seconds: float) -> None:
         """Answer after ``seconds``: who waits for that in Ray holds no CPU meanwhile."""
-        import asyncio
-
         await asyncio.sleep(seconds)
 
 
 class Mailbox:
-    """The driver's side: makes the actor when it is first needed, and fetches from it."""
+    """The driver's side: makes the actor when it is first needed, and fetches from it.
 
-    def __init__(self) -> None:
+    Args:
+        with_agent: the actor is an :class:`~flowdeck.task_runners.ray_agent.Agent`.
+    """
+
+    def __init__(self, *, with_agent: bool) -> None:
         #: What workers find the actor by.
-        self.name = f"flowdeck-{uuid.uuid4().hex}"
+        self.name = _new_name()
+        self._with_agent = with_agent
         self._readers: dict[str, Callable[[int, Any, Any], None]] = {}
+        self._mourners: dict[str, Callable[[Any, BaseException], None]] = {}
         self._actor: Any = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -99,6 +128,13 @@ class Mailbox:
         """Have ``reader(kind, content, about)`` called with each letter of a flow run, on the
         mailbox's thread."""
         self._readers[uid] = reader
+
+    def on_death(self, uid: str, mourner: Callable[[Any, BaseException], None] | None) -> None:
+        """Have ``mourner(actor, error)`` called if the agent has died; ``None``: no more."""
+        if mourner is None:
+            self._mourners.pop(uid, None)
+        else:
+            self._mourners[uid] = mourner
 
     def open(self) -> None:
         """Make the actor, if there is none; does not wait for it.
@@ -112,9 +148,23 @@ class Mailbox:
             if self._actor is None:
                 self._actor = self._make()
                 self._thread = threading.Thread(
-                    target=self._fetch, name="flowdeck-ray-mailbox", daemon=True
+                    target=self._fetch,
+                    args=(self._actor,),
+                    name="flowdeck-ray-mailbox",
+                    daemon=True,
                 )
                 self._thread.start()
+
+    @property
+    def current(self) -> Any:
+        """The actor, if there is one."""
+        return self._actor
+
+    @property
+    def actor(self) -> Any:
+        """The actor, made now if there is none."""
+        self.open()
+        return self._actor
 
     def versions(self, timeout: float) -> tuple[str, int]:
         """Return which flowdeck the cluster has, and which protocol it speaks.
@@ -124,8 +174,7 @@ class Mailbox:
         """
         import ray
 
-        self.open()
-        found: tuple[str, int] = ray.get(self._actor.versions.remote(), timeout=timeout)
+        found: tuple[str, int] = ray.get(self.actor.versions.remote(), timeout=timeout)
         return found
 
     def unsubscribe(self, uid: str) -> None:
@@ -147,39 +196,64 @@ class Mailbox:
     def _make(self) -> Any:
         import ray
 
-        # Restarts: the node it is on may be lost, and the run goes on. Concurrency: naps.
-        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Letters)
-        return actor.options(name=self.name, namespace=_NAMESPACE, max_concurrency=10_000).remote()
+        options = {"name": self.name, "namespace": _NAMESPACE, "num_cpus": 0}
+        options["max_concurrency"] = 10_000  # naps
+        if not self._with_agent:
+            # Restarts: the node it is on may be lost, and the run goes on.
+            options |= {"max_restarts": -1, "max_task_retries": -1}
+            return ray.remote(Letters).options(**options).remote()
+        from flowdeck.task_runners.ray_agent import Agent
 
-    def _ask(self, seconds: float, timeout: float) -> list[Letter]:
+        # Where the client server is: with that node all is lost anyway.
+        node = ray.get_runtime_context().get_node_id()
+        strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=True)
+        options["scheduling_strategy"] = strategy
+        return ray.remote(Agent).options(**options).remote(self.name)
+
+    def _ask(self, actor: Any, seen: Seen) -> tuple[Seen, list[Letter]]:
         import ray
 
-        until = time.monotonic() + timeout
-        answer = self._actor.take.remote(seconds)
+        until = time.monotonic() + _WAIT + _OVERDUE
+        answer = actor.take.remote(_WAIT, seen)
         while not self._closing.is_set():
             with contextlib.suppress(ray.exceptions.GetTimeoutError):
                 # In slices: nobody may be inside Ray for long when it is shut down.
-                letters: list[Letter] = ray.get(answer, timeout=_SLICE)
-                return letters
+                found: tuple[Seen, list[Letter]] = ray.get(answer, timeout=_SLICE)
+                return found
             if time.monotonic() > until:
                 break
-        return []
+        return seen, []
 
-    def _fetch(self) -> None:
+    def _fetch(self, actor: Any) -> None:
+        import ray
+
+        seen = NOTHING_SEEN
         while not self._closing.is_set():
             try:
-                letters = self._ask(_WAIT, timeout=_WAIT + 30.0)
+                seen, letters = self._ask(actor, seen)
+            except ray.exceptions.RayActorError as error:
+                if self._with_agent and not isinstance(error, ray.exceptions.ActorUnavailableError):
+                    self._bury(actor, error)
+                    return
+                self._closing.wait(_AGAIN)  # it restarts
             except Exception:
-                # The actor restarts, or Ray is going away. States come by the tasks' own results.
+                # Ray is going away, or was not to be reached for a moment.
                 self._closing.wait(_AGAIN)
-                continue
-            self._hand_out(letters)
+            else:
+                self._hand_out(letters)
 
     def _hand_out(self, letters: list[Letter]) -> None:
         for uid, kind, content, about in letters:
             reader = self._readers.get(uid)
             if reader is not None:
                 reader(kind, content, about)
+
+    def _bury(self, actor: Any, error: BaseException) -> None:
+        """The agent has died, and with it what it had: who needs one gets another."""
+        with self._lock:
+            self.name, self._actor = _new_name(), None
+        for mourner in list(self._mourners.values()):
+            mourner(actor, error)
 
     def close(self, *, is_lost: bool = False) -> None:
         """End actor and thread.
@@ -200,6 +274,10 @@ class Mailbox:
         if actor is not None and not is_lost:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
+
+
+def _new_name() -> str:
+    return f"flowdeck-{uuid.uuid4().hex}"
 
 
 def find(name: str) -> Any:

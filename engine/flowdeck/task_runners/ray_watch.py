@@ -1,7 +1,7 @@
 """Notices that Ray's tasks have ended: their tails, or what went wrong with them.
 
 One thread waits for the tails of all open task runs together. Ray has callbacks for single
-objects, but they are private, and cost seven times as much through a Ray client server.
+objects, but they are private.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Watch:
         on_results: called with pairs of what was given to :meth:`add` and its result, on the watch's
             thread.
         on_error: called with what was given to :meth:`add` and the engine's error.
-        is_over: says of what was given to :meth:`add` that nobody waits for it any more.
         on_slow: called, again and again, while a task takes long.
     """
 
@@ -42,12 +41,10 @@ class Watch:
         self,
         on_results: Callable[[list[tuple[Any, Any]]], None],
         on_error: Callable[[Any, BaseException], None],
-        is_over: Callable[[Any], bool],
         on_slow: Callable[[], None],
     ) -> None:
         self._on_results = on_results
         self._on_error = on_error
-        self._is_over = is_over
         self._on_slow = on_slow
         self._oldest: tuple[Any, float] = (None, 0.0)
         self._added: deque[tuple[Any, Any]] = deque()

@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import transport_worker
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
     from flowdeck.task_runners.ray_mailbox import Letter
 
 PICKLING: Final = "ray.cloudpickle"
-#: Seconds between two pushes of events while tasks run, and of tails that do not wait for Ray.
+#: Seconds between two pushes of events while tasks run.
 _LINGER: Final = 0.1
 _WAIT: Final = 0.05
-_TAIL_LINGER: Final = 0.025
 #: Waits between retries that are longer than this give the CPU back to Ray.
 _LONG_WAIT: Final = 1.0
 _SLICE: Final = 0.5
@@ -47,19 +45,17 @@ class RayPort:
     linger = _LINGER - _WAIT
     patience = _WAIT
 
-    def __init__(self, uid: str, mailbox: str, posts_tails: bool) -> None:
+    def __init__(self, uid: str, mailbox: str) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
-        self.posts_tails = posts_tails
+        self.mailbox = mailbox
         self._uid = uid
-        self._mailbox = mailbox
         self._actor: Any = None
         self._texts: list[tuple[str, bool]] = []
-        self._tails = _Tails(self._push)
 
     @property
     def _box(self) -> Any:
         if self._actor is None:
-            self._actor = ray_mailbox.find(self._mailbox)
+            self._actor = ray_mailbox.find(self.mailbox)
         return self._actor
 
     def _push(self, letters: list[Letter]) -> None:
@@ -91,10 +87,6 @@ class RayPort:
         texts, self._texts = self._texts, []
         return _TEXTS + pickle.dumps((texts, tail)) if texts else tail
 
-    def post(self, tail: bytes) -> None:
-        """Push the tail of an execution, together with others of the same moment."""
-        self._tails.add((self._uid, ray_mailbox.TAIL, tail, None))
-
     def sleep(self, run: Any, seconds: float) -> None:
         """Wait between attempts, unless the run is asked to stop; Ray may use the CPU meanwhile."""
         if seconds < _LONG_WAIT:
@@ -108,58 +100,28 @@ class RayPort:
             ray.wait([nap], timeout=min(left, _SLICE))
 
 
-class _Tails:
-    """Tails on their way: at once after a pause, else together."""
-
-    def __init__(self, push: Any) -> None:
-        self._push = push
-        self._waiting: deque[Letter] = deque()
-        self._filled = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def add(self, tail: Letter) -> None:
-        self._waiting.append(tail)
-        self._filled.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="flowdeck-tails", daemon=True)
-            self._thread.start()
-
-    def _main(self) -> None:
-        while True:
-            self._filled.wait()
-            self._filled.clear()
-            tails = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if tails:
-                try:
-                    self._push(tails)
-                except Exception:  # the flow's process also gets them as results, only later
-                    pass
-                time.sleep(_TAIL_LINGER)
-
-
 def run_task(call: bytes, *replies: Any) -> Any:
     """Execute a task run.
 
     Args:
         call: what :func:`packed` made.
-        *replies: the task, if it is not in ``call``, and the replies of the upstreams.
+        *replies: the task and the run, if they are not in ``call``, and the replies of the
+            upstreams.
 
     Returns:
-        Its reply, and the tail of its events; only the reply if tails are to be posted.
+        Its reply, and the tail of its events.
     """
     where, code, head = pickle.loads(call)
     if code is None:
         code, *replies = replies  # type: ignore[assignment]
+    if head is None:
+        head, *replies = replies  # type: ignore[assignment]
     known = [Reply.of(reply) for reply in replies]
     _ear.listen()
     port = _port(where)
     with ray_prints.forwarded(port.write):
         reply, tail = transport_worker.execute(code, head, known, port)
-    brief, full = reply.brief(), port.with_texts(tail)
-    if not port.posts_tails:
-        return brief, full
-    port.post(full)
-    return brief
+    return reply.brief(), port.with_texts(tail)
 
 
 def unpacked(tail: bytes) -> tuple[list[tuple[str, bool]], bytes]:
@@ -170,37 +132,35 @@ def unpacked(tail: bytes) -> tuple[list[tuple[str, bool]], bytes]:
     return texts, bare
 
 
-def packed(where: str, code: bytes | None, head: bytes) -> bytes:
+def packed(where: str, code: bytes | None, head: bytes | None) -> bytes:
     """Return the parts of a call as one argument: each of Ray's costs as much as a small task.
 
     Args:
         where: what :func:`address` made.
         code: the task, see :mod:`flowdeck.transport_payload`; ``None`` if it comes by itself.
-        head: the run.
+        head: the run; ``None`` likewise.
     """
     return pickle.dumps((where, code, head), 5)
 
 
-def address(uid: str, mailbox: str, posts_tails: bool) -> str:
+def address(uid: str, mailbox: str) -> str:
     """Return where the events of a flow run go.
 
     Args:
         uid: of the flow run.
         mailbox: the name of the actor that takes them in.
-        posts_tails: whether tails go there too instead of being results: through a client server
-            a second result costs as much as a task.
     """
-    return f"{uid} {mailbox} {int(posts_tails)}"
+    return f"{uid} {mailbox}"
 
 
 def _port(where: str) -> RayPort:
-    uid, mailbox, posts_tails = where.split(" ")
+    uid, mailbox = where.split(" ")
     port = _ports.get(uid)
-    if port is None:
+    if port is None or port.mailbox != mailbox:
         for old in list(_ports)[: len(_ports) - _MOST_PORTS + 1]:
             del _ports[old]
             transport_worker.leave(old)
-        port = _ports[uid] = RayPort(uid, mailbox, posts_tails == "1")
+        port = _ports[uid] = RayPort(uid, mailbox)
     return port
 
 
