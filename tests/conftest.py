@@ -59,6 +59,16 @@ def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def lasting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A class of temporary clusters that all are the same one, which outlives its flow runs."""
+    pytest.importorskip("distributed")
+    from dask_programs import lasting
+
+    with lasting(tmp_path_factory.mktemp("dask-local")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def ray_head() -> Iterator[Any]:
     """A Ray that runs as programs of its own."""
     pytest.importorskip("ray")

@@ -9,7 +9,7 @@ import pytest
 from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 def _loopback(shuffle: bool) -> BaseTaskRunner:
@@ -80,15 +80,6 @@ RUNNERS: dict[str, tuple[Callable[[pytest.FixtureRequest], BaseTaskRunner], list
 def runner(request: pytest.FixtureRequest) -> Any:
     """A task runner, not started."""
     return RUNNERS[request.param][0](request)
-
-
-@pytest.fixture(scope="session")
-def lasting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A class of temporary clusters that all are the same one, which outlives its flow runs."""
-    from dask_programs import lasting
-
-    with lasting(tmp_path_factory.mktemp("dask-local")) as made:
-        yield made
 
 
 @pytest.fixture
