@@ -61,7 +61,8 @@ class Programs:
             self.address = self._wait_for_address()
             for _ in range(self._count):
                 self.add_worker()
-            self._wait_for_workers(self._count)
+            if self._count:
+                self._wait_for_workers(self._count)
         except BaseException:
             self.__exit__()
             raise

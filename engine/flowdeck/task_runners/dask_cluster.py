@@ -151,10 +151,10 @@ def _made(cluster_class: Any, cluster_kwargs: dict[str, Any]) -> Any:
     try:
         return cluster_class(**cluster_kwargs)
     except RuntimeError as error:
-        if error.__cause__ is None:
+        cause = error.__cause__
+        if cause is None or str(cause) in str(error):
             raise
         # "Nanny failed to start.", and only what is below that says why.
-        cause = error.__cause__
         raise RuntimeError(f"{error} {type(cause).__name__}: {cause}") from cause
 
 

@@ -7,9 +7,7 @@ topic of Dask's own event log; the futures are looked at for what no worker can 
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
-import time
 import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +16,10 @@ from dask.base import get_annotations
 from distributed.scheduler import KilledWorker
 
 from flowdeck.exceptions import MissingResult
-from flowdeck.logging import WARNING, line
 from flowdeck.stopping import end_stopped
 from flowdeck.task_runners import dask_local, dask_worker
 from flowdeck.task_runners.dask_batches import Call, Graphs
+from flowdeck.task_runners.dask_idle import Idle
 from flowdeck.transitions import crash_message
 from flowdeck.transport_batches import Batches
 from flowdeck.transport_book import Book
@@ -48,8 +46,6 @@ _ASKING: Final = 5.0
 _PATIENCE: Final = 4
 #: Times an ended task is looked at before its last events are believed to be lost.
 _SILENCE: Final = 40
-#: Seconds without a task that has begun, after which it is looked whether there are workers.
-_LOOK: Final = 5.0
 _GONE: Final = "The connection to the Dask scheduler was lost: the cluster is gone, or unreachable."
 
 
@@ -81,7 +77,7 @@ class Session:
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
-        self._next_look = time.monotonic() + _LOOK
+        self._idle = Idle(flow_run, self._client, self.book.help)
         #: Some function went on after its run was ended.
         self._left_behind = False
         self._topic = dask_worker.topic_of(self._uid)
@@ -208,22 +204,7 @@ class Session:
                 self._silent(entry)
             elif status != "pending":
                 self._lost(entry)
-        if waiting and not begun and time.monotonic() > self._next_look and is_open:
-            self._next_look = time.monotonic() + _LOOK
-            self.book.help(self._look_for_workers)
-
-    def _look_for_workers(self) -> None:
-        """Say it once if nothing begins because there is nobody who could begin it."""
-        with contextlib.suppress(Exception):  # it is no more than advice
-            found = self._client.scheduler_info(n_workers=0)
-            if not found["n_workers"] and self._next_look < math.inf:
-                self._next_look = math.inf
-                line(
-                    self._flow_run,
-                    WARNING,
-                    f"Tasks wait because the Dask cluster at {found['address']} has no workers "
-                    "yet, or none any more.",
-                )
+        self._idle.tick(waits=is_open and waiting and not begun)
 
     def _silent(self, entry: Entry) -> None:
         """A task that has ended while its last events, which left before, have not come."""
