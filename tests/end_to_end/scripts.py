@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flowdeck_store.records import FlowRunRecord, TaskRunRecord
@@ -82,3 +84,26 @@ def run_text(text: str, *, folder: Path, home: Path, timeout: float = 50) -> Ran
     script = folder / "sample.py"
     script.write_text(text, encoding="utf-8")
     return run_python(script, home=home, timeout=timeout)
+
+
+@contextlib.contextmanager
+def running_text(text: str, *, folder: Path, home: Path) -> Iterator[Callable[[], Ran]]:
+    """Start a script with the text, go on meanwhile; yield what waits for its end."""
+    script = folder / "sample.py"
+    script.write_text(text, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "FLOWDECK_HOME": str(home), "FLOWDECK_CONFIG": os.devnull},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def end() -> Ran:
+            out, err = process.communicate(timeout=50)
+            return Ran(process.returncode, out, err, home)
+
+        try:
+            yield end
+        finally:
+            process.kill()

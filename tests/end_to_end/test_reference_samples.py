@@ -8,11 +8,11 @@ printed is wrong, what must happen then is tested too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripts import Ran, run_text
+from scripts import Ran, run_text, running_text
 
 PAGE = (Path(__file__).parent.parent / "data" / "reference.txt").read_text(encoding="utf-8")
 
@@ -74,6 +74,15 @@ def run(tmp_path: Path, home: Path) -> RunSample:
     return run_it
 
 
+@pytest.fixture(scope="module", autouse=True)
+def elevators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Ran]]:
+    """What waits for the elevators: they take ten seconds, in which the other samples run."""
+    folder = tmp_path_factory.mktemp("elevators")
+    text = sample("elevator") + "elevator()\n"
+    with running_text(text, folder=folder, home=folder / "home") as end:
+        yield end
+
+
 def states(ran: Ran) -> list[str]:
     return [task.state for task in ran.tasks]
 
@@ -82,29 +91,6 @@ def test_every_sample_is_cut_out_whole() -> None:
     for name in PLACES:
         if name != "blocking":  # it is a syntax error as printed
             compile(sample(name), name, "exec")
-
-
-FLOORS = list(range(1, 11))
-
-
-class TestElevator:
-    def test_as_printed_it_only_defines_the_flow(self, run: RunSample) -> None:
-        ran = run(sample("elevator"))
-        assert (ran.code, ran.out, ran.err, ran.runs) == (0, "", "", [])
-
-    def test_all_elevators_move_at_once_and_stop_from_the_first_floor_up(
-        self, run: RunSample
-    ) -> None:
-        ran = run(sample("elevator") + "elevator()\n")
-        assert ran.code == 0
-        # Ten threads print: a line may begin before the end of another one's.
-        told = re.findall(r"elevator (moving to|stops on) floor (\d+)", ran.out)
-        assert sorted(int(floor) for verb, floor in told[:10] if verb == "moving to") == FLOORS
-        assert [int(floor) for verb, floor in told[10:] if verb == "stops on"] == FLOORS
-        assert states(ran) == ["Completed"] * 10
-        assert (ran.run.state, ran.run.message) == ("Completed", "All states completed.")
-        assert ran.run.duration is not None
-        assert 10 <= ran.run.duration < 15
 
 
 class TestGlassTower:
@@ -339,3 +325,26 @@ def test_a_runner_class_stands_for_its_default_instance(run: RunSample) -> None:
     ran = run(text.replace("range(10, 0, -1)", "[0]") + "elevator()\n")
     assert ran.lines == ["elevator moving to floor 0", "elevator stops on floor 0"]
     assert ran.run.runner == "concurrent"
+
+
+FLOORS = list(range(1, 11))
+
+
+class TestElevator:
+    def test_as_printed_it_only_defines_the_flow(self, run: RunSample) -> None:
+        ran = run(sample("elevator"))
+        assert (ran.code, ran.out, ran.err, ran.runs) == (0, "", "", [])
+
+    def test_all_elevators_move_at_once_and_stop_from_the_first_floor_up(
+        self, elevators: Callable[[], Ran]
+    ) -> None:
+        ran = elevators()
+        assert ran.code == 0
+        # Ten threads print: a line may begin before the end of another one's.
+        told = re.findall(r"elevator (moving to|stops on) floor (\d+)", ran.out)
+        assert sorted(int(floor) for verb, floor in told[:10] if verb == "moving to") == FLOORS
+        assert [int(floor) for verb, floor in told[10:] if verb == "stops on"] == FLOORS
+        assert states(ran) == ["Completed"] * 10
+        assert (ran.run.state, ran.run.message) == ("Completed", "All states completed.")
+        assert ran.run.duration is not None
+        assert 10 <= ran.run.duration < 15
