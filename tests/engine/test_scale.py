@@ -77,6 +77,14 @@ def test_a_fan_in_of_20000_finishes() -> None:
     assert fan_in() == 20_000
 
 
+def test_500_tasks_that_each_wait_for_500_finish() -> None:
+    @flow
+    def all_of_all() -> None:
+        same.map(range(500), wait_for=same.map(range(500)))
+
+    assert all_of_all(return_state=True).message == "All states completed."
+
+
 @pytest.mark.parametrize("workers", [1, 2, None])
 def test_tasks_that_wait_for_tasks_do_not_deadlock(workers: int | None) -> None:
     @flow(task_runner=ConcurrentTaskRunner(max_workers=workers))
