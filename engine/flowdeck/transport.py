@@ -9,7 +9,6 @@ reference, for workers that can import them.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import io
 import os
@@ -19,8 +18,8 @@ import sysconfig
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck import transport_errors
 from flowdeck.exceptions import FlowdeckError
+from flowdeck.transport_pickler import pickler_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 _ATOMS: Final = frozenset({int, str, float, bool, bytes, type(None)})
 _PROTOCOL: Final = 5
+#: Functions that use functions of which one uses what cannot be pickled.
+_DEEP: Final = 5
 _OURS: Final = frozenset({"flowdeck", "flowdeck_store", "flowdeck_app"})
 #: Attributes of a task that are computed from its function on arrival.
 _COMPUTED: Final = frozenset({"_binder", "call_args", "__wrapped__"})
@@ -100,7 +101,7 @@ class Pickling:
     def pickler(self, file: Any, buffers: Callable[[Any], Any]) -> Any:
         """Return a pickler that writes to ``file``; to be used in :meth:`by_value` and
         :func:`inside`."""
-        return _pickler_class(self)(file, protocol=_PROTOCOL, buffer_callback=buffers)
+        return pickler_class(self)(file, protocol=_PROTOCOL, buffer_callback=buffers)
 
     @staticmethod
     def loads(data: Any, buffers: Any = ()) -> Any:
@@ -127,21 +128,6 @@ class Pickling:
                     for module in self._registered:
                         with contextlib.suppress(ValueError):  # the user took it out meanwhile
                             cloudpickle.unregister_pickle_by_value(module)
-
-
-@functools.cache
-def _pickler_class(pickling: Pickling) -> Any:
-    base: Any = importlib.import_module(pickling.module).Pickler
-
-    class Pickler(base):  # type: ignore[misc,unused-ignore]
-        """Knows how to pickle exceptions, wherever in a value they are."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            if issubclass(type(obj), BaseException):
-                return transport_errors.reduced(obj, pickling)
-            return super().reducer_override(obj)
-
-    return Pickler
 
 
 def _register(cloudpickle: Any) -> list[ModuleType]:
@@ -261,19 +247,28 @@ def what_is_wrong(pickling: Pickling, value: Any) -> str:
 
 def wrong_in_function(pickling: Pickling, fn: Any) -> str:
     """Return which variable that a function uses cannot be pickled, as the end of a sentence."""
+    path: list[str] = []
+    while (found := _wrong_variable(pickling, fn)) is not None and len(path) < _DEEP:
+        name, fn = found
+        path.append(f"it uses {name!r}" if not path else f"which uses {name!r}")
+    return f" ({', '.join(path)}, a {type(fn).__name__})" if path else ""
+
+
+def _wrong_variable(pickling: Pickling, fn: Any) -> tuple[str, Any] | None:
     code = getattr(fn, "__code__", None)
     if code is None:
-        return ""
+        return None
     cells = zip(code.co_freevars, fn.__closure__ or (), strict=False)
     used = {name: cell.cell_contents for name, cell in cells if _is_set(cell)}
     names = [name for name in code.co_names if name in fn.__globals__ and name not in used]
     used.update((name, fn.__globals__[name]) for name in names)
     for name, value in used.items():
         try:
-            pickling.dumps(value)
+            if value is not fn:
+                pickling.dumps(value)
         except Exception:
-            return f" (it uses {name!r}, a {type(value).__name__})"
-    return ""
+            return name, value
+    return None
 
 
 def _is_set(cell: Any) -> bool:

@@ -215,6 +215,80 @@ def test_many_threads_may_pickle_at_once() -> None:
     assert problems == []
 
 
+# -- what cloudpickle does not know ----------------------------------------------------------------------
+
+HELPERS = """
+import functools, threading
+
+@functools.lru_cache(maxsize=7)
+def power(n): return 1 if n == 0 else 2 * power(n - 1)
+
+@functools.cache
+def late(): return power(3)
+
+class Box:
+    @functools.cached_property
+    def size(self): return power(4)
+    @functools.lru_cache
+    def scaled(self, by): return self.size * by
+    @functools.singledispatchmethod
+    def kind(self, x): return "other"
+    @kind.register
+    def _(self, x: int): return "int"
+
+@functools.singledispatch
+def name(x): return "other"
+
+@name.register
+def _(x: int): return "int"
+
+@name.register
+def _(x: Box): return name(x.size) + " in a box"
+
+def cached(): return power(5), late(), power.cache_parameters()["maxsize"]
+def boxed(): box = Box(); return box.size, box.scaled(2), box.kind(1), box.kind("1")
+def dispatched(): return name(1), name("1"), name(Box())
+
+lock = threading.Lock()
+def locked(): return lock
+def uses_it(): return locked()
+def uses_that(): return uses_it()
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("cached", (32, 8, 7)),
+        ("boxed", (16, 32, "int", "other")),
+        ("dispatched", ("int", "other", "int in a box")),
+    ],
+)
+def test_decorated_functions_of_the_flows_file_work_elsewhere(
+    tmp_path: Path, function: str, expected: Any
+) -> None:
+    module = module_from(tmp_path / "helpers.py", "helpers", HELPERS)
+    try:
+        assert call_elsewhere(PICKLING.dumps(getattr(module, function))) == expected
+    finally:
+        del sys.modules["helpers"]
+
+
+def test_decorated_functions_of_installed_modules_travel_by_name() -> None:
+    import fnmatch
+
+    cached = fnmatch._compile_pattern  # type: ignore[attr-defined]
+    assert type(cached).__name__ == "_lru_cache_wrapper"
+    assert PICKLING.loads(PICKLING.dumps(cached)) is cached
+
+
+def test_what_cannot_travel_is_found_behind_other_functions(tmp_path: Path) -> None:
+    module = module_from(tmp_path / "helpers.py", "helpers", HELPERS)
+    del sys.modules["helpers"]  # so that it is no way out to send its functions by name
+    said = wrong_in_function(PICKLING, module.uses_that)
+    assert said == " (it uses 'uses_it', which uses 'locked', which uses 'lock', a lock)"
+
+
 # -- exceptions ----------------------------------------------------------------------------------------
 
 
