@@ -10,6 +10,8 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c c
 PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
 SOURCES := engine store app tests examples docs benchmarks
 DEMO_HOME := $(CURDIR)/.demo
+# Hundreds of processes import flowdeck in the tests: it is compiled once, whatever the caller's habit.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check format docs-screens bench pins clean
 

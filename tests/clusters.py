@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until something is true, and return what was found then."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)  # the pause between two looks
-    return found
+    while True:
+        began = time.monotonic()
+        if found := condition():
+            return found
+        now = time.monotonic()
+        assert now < deadline, "it did not happen"
+        # The pause between two looks; who looks through all processes leaves them time to end.
+        time.sleep(max(0.01, 4 * (now - began)))
 
 
 # -- tasks -------------------------------------------------------------------------------------------
