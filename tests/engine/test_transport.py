@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from tblib.pickling_support import pickle_exception
 
-from flowdeck import task
+from flowdeck import flow, task
 from flowdeck.exceptions import CrashedRun, FailedRun
+from flowdeck.task_runners import (
+    ConcurrentTaskRunner,
+    DaskTaskRunner,
+    RayTaskRunner,
+    SequentialTaskRunner,
+)
 from flowdeck.transport import Pickling, is_of_user, user_modules, what_is_wrong, wrong_in_function
 from flowdeck.transport_errors import pack, unpack
 from flowdeck.transport_values import (
@@ -88,7 +94,7 @@ def test_a_task_of_a_module_that_others_cannot_import_works_elsewhere(tmp_path: 
         tmp_path / "by_path.py",
         "by_path",
         """
-        from flowdeck import task
+        from flowdeck import flow, task
         FACTOR = 3
         def helper(x): return x * FACTOR
         @task(retries=2)
@@ -108,7 +114,7 @@ def test_modules_beside_the_flow_travel_too(tmp_path: Path) -> None:
         "main_flow",
         """
         import beside
-        from flowdeck import task
+        from flowdeck import flow, task
         @task
         def go(x): return beside.double(x)
         """,
@@ -141,7 +147,7 @@ def test_a_task_that_calls_itself_is_one_task_on_arrival(tmp_path: Path) -> None
         tmp_path / "recursive.py",
         "recursive",
         """
-        from flowdeck import task
+        from flowdeck import flow, task
         @task
         def down(n): return 0 if n == 0 else down.fn(n - 1) + 1
         """,
@@ -213,6 +219,26 @@ def test_many_threads_may_pickle_at_once() -> None:
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        SequentialTaskRunner(),
+        ConcurrentTaskRunner(max_workers=3),
+        DaskTaskRunner(cluster_kwargs={"n_workers": 3}),
+        RayTaskRunner(init_kwargs={"num_cpus": 1}),
+    ],
+    ids=lambda runner: runner.name,
+)
+def test_a_flow_that_a_task_calls_travels_with_its_runner(runner: Any) -> None:
+    @flow(task_runner=runner)
+    def child(x: int) -> int:
+        return x
+
+    copy = PICKLING.loads(PICKLING.dumps(child))
+    assert copy.fn(3) == 3
+    assert copy.task_runner == runner
 
 
 # -- what cloudpickle does not know ----------------------------------------------------------------------

@@ -161,7 +161,11 @@ class BaseTaskRunner:
         """
         yield
 
-    # -- comparing ------------------------------------------------------------------------------
+    # -- comparing and copying ------------------------------------------------------------------
+
+    def __reduce__(self) -> Any:
+        # With the flow that it belongs to, to a worker whose task calls that: a template again.
+        return _made, (type(self), self.options)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -175,3 +179,7 @@ class BaseTaskRunner:
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.options.items() if v is not None)
         return f"{type(self).__name__}({shown})"
+
+
+def _made(kind: type[BaseTaskRunner], options: dict[str, Any]) -> BaseTaskRunner:
+    return kind(**options)

@@ -24,7 +24,7 @@ dask: Any = distributed
 sizeof: Any = _dask_sizeof
 
 #: Of the bytes that travel between a flow and its workers; workers with another one are refused.
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 #: Waits for a retry that are longer than this (seconds) give the worker's thread to other tasks.
 _SECEDE: Final = 0.2
 _LINGER: Final = 0.01
