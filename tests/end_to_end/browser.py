@@ -88,25 +88,44 @@ class Picture:
 
 
 def _unfiltered(raw: bytes, stride: int, height: int, depth: int) -> list[bytes]:
+    """Return the rows; three million bytes a picture, so each kind of row has a loop of its own."""
     rows: list[bytes] = []
     before = bytes(stride)
     for number in range(height):
         start = number * (stride + 1)
         kind, row = raw[start], bytearray(raw[start + 1 : start + 1 + stride])
-        for i in range(stride if kind else 0):
-            left = row[i - depth] if i >= depth else 0
-            up = before[i]
-            corner = before[i - depth] if i >= depth else 0
-            guess = (0, left, up, (left + up) // 2, _paeth(left, up, corner))[kind]
-            row[i] = (row[i] + guess) & 0xFF
+        if kind == 2:
+            row = bytearray([(byte + up) & 0xFF for byte, up in zip(row, before, strict=True)])
+        elif kind:
+            for i in range(depth):  # nothing is left of the first pixel
+                row[i] = (row[i] + (0, 0, 0, before[i] // 2, before[i])[kind]) & 0xFF
+            if kind == 1:
+                for i in range(depth, stride):
+                    row[i] = (row[i] + row[i - depth]) & 0xFF
+            elif kind == 3:
+                for i in range(depth, stride):
+                    row[i] = (row[i] + (row[i - depth] + before[i]) // 2) & 0xFF
+            else:
+                _add_nearest(row, before, depth)
         before = bytes(row)
         rows.append(before)
     return rows
 
 
-def _paeth(left: int, up: int, corner: int) -> int:
-    estimate = left + up - corner
-    return min((left, up, corner), key=lambda value: abs(estimate - value))
+def _add_nearest(row: bytearray, before: bytes, depth: int) -> None:
+    """Add to each byte the one of its neighbours that is nearest to left + up - corner."""
+    for i in range(depth, len(row)):
+        left, up, corner = row[i - depth], before[i], before[i - depth]
+        to_left, to_up, to_corner = (
+            abs(up - corner),
+            abs(left - corner),
+            abs(left + up - 2 * corner),
+        )
+        if to_left <= to_up and to_left <= to_corner:
+            guess = left
+        else:
+            guess = up if to_up <= to_corner else corner
+        row[i] = (row[i] + guess) & 0xFF
 
 
 class Page:
