@@ -259,7 +259,11 @@ class FlowRun:
         give_up(list(self.submissions.open))
 
     def die(self, message: str) -> None:
-        """Record that the process is about to end."""
+        """Record that the process is about to end, here and for the subflow runs."""
+        if self.state.is_final():
+            return
+        for child in list(self.children):
+            child.die(message)
         for run in list(self.submissions.open):
             run.enter(Crashed(message=message))
         self.enter(Crashed(message=message))

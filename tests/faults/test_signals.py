@@ -210,6 +210,19 @@ def test_cancelling_a_parent_cancels_its_subflow(start: Any) -> None:
         assert parent.state == "Cancelled"
 
 
+def test_killing_a_parent_ends_its_subflow_in_the_record_too(start: Any) -> None:
+    process = start("parent")
+    process.until(lambda reader: len(reader.children(1)) == 1)
+    control.request(process.home, 1, "kill", by="somebody")
+    process.end()
+    with Reader.open(process.home) as reader:
+        (child,) = reader.children(1)
+        runs = [reader.run(1), child, *reader.tasks(1), *reader.tasks(child.id)]
+    assert len(runs) > 2
+    said = {(run.state, run.message) for run in runs if run is not None}
+    assert said == {("Crashed", "Killed on request of somebody.")}
+
+
 def test_a_thread_that_cannot_be_stopped_is_left_behind_and_said_so(start: Any) -> None:
     process = start("with_stuck_thread")
     process.until(running("stuck", 1))
