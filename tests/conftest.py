@@ -99,8 +99,8 @@ def ray_connected(ray_token: Any) -> Iterator[str]:
 # -- order ---------------------------------------------------------------------------------------------
 
 
-#: Marks of tests that take long, the longest first.
-SLOW = ("ray", "dask", "slow")
+#: Marks and folders of tests that take long, the longest first.
+LONG = ("ray", "dask", "slow", "end_to_end", "app")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,8 +111,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests: Counter[Path] = Counter()
     rank: dict[Path, int] = {}
     for item in items:
-        marks = [n for n, name in enumerate(SLOW) if item.get_closest_marker(name)]
-        rank[item.path] = min([*marks, rank.get(item.path, len(SLOW))])
+        folders = item.nodeid.partition("::")[0].split("/")
+        kinds = {mark.name for mark in item.iter_markers()}.union(folders)
+        found = next((n for n, name in enumerate(LONG) if name in kinds), len(LONG))
+        rank[item.path] = min(found, rank.get(item.path, found))
         tests[item.path] += 1
     items.sort(key=lambda item: (rank[item.path], -tests[item.path], str(item.path)))
 

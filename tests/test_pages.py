@@ -15,6 +15,8 @@ import pages  # noqa: E402
 
 PAGES = pages.pages()
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
