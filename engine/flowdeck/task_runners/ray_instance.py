@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_pulse, ray_quiet
+from flowdeck.task_runners import ray_pulse, ray_quiet, ray_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +41,9 @@ class TemporaryInstance:
             init_kwargs: for ``ray.init``; they win over our own settings.
 
         Raises:
+            ray_start.NotStarted: it did not come up.
             Exception: whatever ``ray.init`` raises; nothing is left then.
         """
-        import ray
-
         remove_abandoned()
         self._folder: Path | None = None
         self._environment = ray_quiet.Environment()
@@ -53,10 +52,10 @@ class TemporaryInstance:
             # A folder that only we can enter; Ray's own default is shared by all users.
             self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_root()))
             kwargs["_temp_dir"] = str(self._folder)
+        self._start = ray_start.Start(reread_token)
         try:
             self._bring_token()
-            # "local": without it Ray joins $RAY_ADDRESS or what was started here last.
-            self.context: Any = ray.init("local", **kwargs)
+            self.context: Any = self._start.run(**kwargs)
         except BaseException:
             self._environment.note()
             self.close()
@@ -96,6 +95,7 @@ class TemporaryInstance:
         try:
             ray.shutdown(**({"wait_for_processes": True} if waits else {}))
         finally:
+            self._start.end()
             self._environment.restore()
             reread_token()
             if self._folder is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet
+from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet, ray_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+#: Seconds for a connection to close when the process ends.
+_END_TIMEOUT: Final = 60.0
 
 
 class Joined:
@@ -103,6 +107,9 @@ class Keeper(threading.Thread):
         self._problem: BaseException | None = None
 
     def run(self) -> None:
+        if self._leave.is_set():
+            return  # interrupted before it began
+        ray_start.unwanted.set(self._leave.is_set)
         with ray_quiet.unhandled_errors_ignored(), ray_quiet.no_automatic_start():
             try:
                 with ray_instance.sigterm_kept():
@@ -132,19 +139,31 @@ class Keeper(threading.Thread):
 
     def open(self, timeout: float | None) -> Held:
         """Start, and return what was opened."""
-        self.start()
+        if timeout is None:
+            # An interruption can come anywhere, also in start() and after our return: nothing may
+            # be left of what is opened when the process ends.
+            atexit.register(self._end)
         try:
+            self.start()
             return self._opened.result(timeout)
         except BaseException:
             self._leave.set()  # also undoes an opening that is still under way
             if timeout is None:
-                self.join()
+                self._end()
             raise
+
+    def _end(self) -> None:
+        """Have the thread end."""
+        self._leave.set()
+        with contextlib.suppress(RuntimeError):  # it has not begun, and will do nothing
+            self.join(_END_TIMEOUT)
+        atexit.unregister(self._end)
 
     def close(self) -> None:
         """Close what was opened, and wait for it."""
         self._leave.set()
         self.join()
+        atexit.unregister(self._end)
         if self._problem is not None:
             raise self._problem
 
