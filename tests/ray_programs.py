@@ -91,9 +91,13 @@ class RayHead:
         return (self.folder / "out").read_bytes()
 
     def pids(self, part: str = "") -> list[int]:
-        """Return its processes whose command line has ``part`` in it."""
+        """Return its processes whose command line has ``part`` in it. Some give themselves names."""
         folder = str(self.folder)
-        return [pid for pid, line in processes_with(folder) if part in line and folder in line]
+        return [
+            pid
+            for pid, line in processes_with(folder)
+            if part in line and (folder in line or line.startswith("ray::"))
+        ]
 
     def kill(self) -> None:
         """Have all its processes gone at once."""
