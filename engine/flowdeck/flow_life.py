@@ -198,7 +198,7 @@ def _conclude(
     record_failure(run, state, error)
     if state.type is StateType.COMPLETED:
         _keep_result(run, state)
-    elif run.parent is None and (error is None or isinstance(error, Exception)):
+    elif error is None or isinstance(error, Exception):
         from flowdeck.keeping import keep_completed
 
         keep_completed(run)

@@ -77,6 +77,8 @@ class FlowRun:
         self.name_was_requested = False
         self.submissions = Submissions(self)
         self.children: list[FlowRun] = []
+        #: Bytes of results that were written because it, or a subflow run, did not complete.
+        self.kept_bytes = 0
         self.cancel_requested = False
         self.timed_out = False
         self.terminated_by: int | None = None

@@ -16,19 +16,22 @@ from flowdeck.logging import INFO, line
 from flowdeck.previews import preview, type_name
 from flowdeck.settings import get_settings
 from flowdeck.states import LazyValue
-from flowdeck.transport_values import Carried
+from flowdeck.transport_values import RemoteValue
 from flowdeck_store import events
 from flowdeck_store.events import now_us
 from flowdeck_store.states import CACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from flowdeck.flow_run import FlowRun
     from flowdeck.runs import TaskRun
 
 #: Seconds after which no more results are written: the flow's caller waits.
 PATIENCE: Final = 5.0
+#: Values that are moved here from a cluster at the same time.
+_AT_ONCE: Final = 4
 
 
 class _Full(Exception):
@@ -55,27 +58,39 @@ class _Room(io.BytesIO):
 
 
 def keep_completed(run: FlowRun) -> None:
-    """Write the results that a run which repeats this one can use and could not have otherwise."""
-    room = get_settings().keep_on_failure * 1_000_000
-    if not room or getattr(run.recorder, "home", None) is None:
+    """Write the results that a run which repeats this one can use and could not have otherwise.
+
+    A subflow run only writes those that go away with its cluster: the others are still there when
+    the run that called it, which may complete, has ended.
+    """
+    root = run
+    while root.parent is not None:
+        root = root.parent
+    room = get_settings().keep_on_failure * 1_000_000 - root.kept_bytes
+    if room <= 0 or getattr(run.recorder, "home", None) is None:
         return
-    end = time.monotonic() + PATIENCE
-    kept = left = written = 0
-    for task_run in _completed(run):
-        if time.monotonic() > end:
-            left += 1
-            continue
-        size = _keep(task_run, room - written)
-        kept += size is not None
-        left += size is None
-        written += size or 0
-    if kept or left:
-        rest = f"; {left:,} do not fit, or cannot be" if left else ""
-        line(run, INFO, f"Kept {kept:,} results ({written / 1e6:,.1f} MB) for a re-run{rest}")
+    keeper = _Keeper(room)
+    for task_run in _completed(run, deep=run is root):
+        data = task_run.state.data
+        if isinstance(data, RemoteValue) and (data.is_far or run is not root):
+            keeper.far.append(task_run)
+        elif run is root:
+            keeper.keep(task_run, task_run.state.data)
+    keeper.keep_far()
+    root.kept_bytes += keeper.written
+    if keeper.kept or keeper.left:
+        rest = f"; {keeper.left:,} do not fit, or cannot be" if keeper.left else ""
+        size = f"{keeper.written / 1e6:,.1f} MB"
+        line(run, INFO, f"Kept {keeper.kept:,} results ({size}) for a re-run{rest}")
 
 
-def _completed(run: FlowRun) -> Iterator[TaskRun]:
-    """Yield the task runs whose results are in memory and may be written, of subflow runs too."""
+def _completed(run: FlowRun, *, deep: bool) -> Iterator[TaskRun]:
+    """Yield the task runs whose results are not kept yet and may be written.
+
+    Args:
+        run: whose.
+        deep: of subflow runs too.
+    """
     if run.flow.persist_result is not False:
         for task_run in run.submissions.counted:
             task, state = task_run.task, task_run.state
@@ -85,28 +100,95 @@ def _completed(run: FlowRun) -> Iterator[TaskRun]:
                 continue
             if state.name == CACHED:  # its file is that of the run it was taken from
                 continue
+            if isinstance(state.data, RemoteValue) and state.data.is_written:
+                continue
             if not earlier.is_in_preview(state.data):
                 yield task_run
-    for child in run.children:
-        yield from _completed(child)
+    for child in run.children if deep else ():
+        yield from _completed(child, deep=True)
 
 
-def _keep(run: TaskRun, room: int) -> int | None:
-    """Write one result; return its size, ``None`` if it does not fit or cannot be pickled."""
-    import cloudpickle
+class _Keeper:
+    """Writes results, so many bytes in so much time.
 
-    try:
-        value = run.state.data
-        if isinstance(value, Carried):
-            value = value.load()
-        elif isinstance(value, LazyValue):  # on a cluster, and nobody knows how large
+    Args:
+        room: bytes.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.kept = self.left = self.written = 0
+        #: Of which the results must come from a cluster first.
+        self.far: list[TaskRun] = []
+        self._room = room
+        self._end = time.monotonic() + PATIENCE
+
+    @property
+    def _seconds(self) -> float:
+        return self._end - time.monotonic()
+
+    def keep(self, run: TaskRun, data: Any) -> None:
+        """Write one result, or count it as one that is not."""
+        size = None if self._seconds <= 0 else self._write(run, data)
+        self.kept += size is not None
+        self.left += size is None
+        self.written += size or 0
+
+    def _write(self, run: TaskRun, data: Any) -> int | None:
+        import cloudpickle
+
+        try:
+            value = data.load() if isinstance(data, LazyValue) else data
+            pickled = _Room(self._room - self.written)
+            cloudpickle.dump(value, pickled, protocol=5)
+            location = run.recorder.results.write_data(pickled.getbuffer(), "pickle")
+            size = pickled.tell()
+            kind, text = type_name(value), preview(value)
+        except Exception:  # pickling may raise anything; the disk may be full
             return None
-        data = _Room(room)
-        cloudpickle.dump(value, data, protocol=5)
-        location = run.recorder.results.write_data(data.getbuffer(), "pickle")
-        size = data.tell()
-        kind, text = type_name(value), preview(value)
-    except Exception:  # pickling may raise anything; the disk may be full
-        return None
-    run.emit(events.result(run.info.uid, run.no, now_us(), kind, size, text, location))
-    return size
+        run.emit(events.result(run.info.uid, run.no, now_us(), kind, size, text, location))
+        if isinstance(run.state.data, RemoteValue):
+            run.state.data.is_written = True
+        return size
+
+    def keep_far(self) -> None:
+        """Write the results that are on a cluster: those that fit, of which the size is known."""
+        if not self.far:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._weigh([run.state.data for run in self.far])
+        room, fitting = self._room - self.written, []
+        for run in self.far:
+            size = run.state.data.size
+            if size is None or size > room:
+                self.left += 1
+            else:
+                room -= size
+                fitting.append(run)
+        # Whoever waits for a cluster that does not answer is left behind.
+        pool = ThreadPoolExecutor(_AT_ONCE, "flowdeck-keeping")
+        for start in range(0, len(fitting), _AT_ONCE):
+            some = fitting[start : start + _AT_ONCE]
+            moved = [pool.submit(run.state.data.load) for run in some]
+            for run, value in zip(some, moved, strict=True):
+                self._keep_moved(run, value)
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    def _keep_moved(self, run: TaskRun, value: Future[Any]) -> None:
+        try:
+            found = value.result(timeout=max(self._seconds, 0))
+        except Exception:  # gone, too late, or of a class that cannot be read here
+            self.left += 1
+        else:
+            self.keep(run, found)
+
+    def _weigh(self, values: list[RemoteValue]) -> None:
+        unknown: dict[Any, list[RemoteValue]] = {}
+        for value in values:
+            if value.size is None:
+                unknown.setdefault(value.book, []).append(value)
+        for book, some in unknown.items():
+            try:
+                book.weigh(some, self._room - self.written, self._seconds)
+            except Exception:
+                pass  # a cluster that is gone

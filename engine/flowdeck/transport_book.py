@@ -49,6 +49,8 @@ class Book:
         fetch: moves the reply of a handle here; blocks. May raise anything.
         on_tick: called on the book's thread every ``tick`` seconds.
         name: of the engine, for the thread.
+        weigh: returns :func:`flowdeck.transport_sizes.weight` of the values of handles, found out
+            where they are; takes them, the limit, and the seconds it has.
         tick: seconds.
     """
 
@@ -60,6 +62,7 @@ class Book:
         fetch: Callable[[Any], Reply],
         on_tick: Callable[[], None],
         name: str,
+        weigh: Callable[[list[Any], int, float], list[int | None]] | None = None,
         tick: float = 0.25,
     ) -> None:
         self.flow_run = flow_run
@@ -68,6 +71,7 @@ class Book:
         self._pickling = pickling
         self._fetch = fetch
         self._on_tick = on_tick
+        self._weigh = weigh
         self._tick = tick
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._submitting = threading.Lock()
@@ -162,6 +166,13 @@ class Book:
                 "the task again to have it, or let it keep its result (persist_result=True)."
             ) from error
 
+    def weigh(self, values: list[RemoteValue], limit: int, seconds: float) -> None:
+        """Find out how many bytes values have that are on the cluster, up to a limit."""
+        if self._weigh is not None and values:
+            found = self._weigh([value.handle for value in values], limit, seconds)
+            for value, size in zip(values, found, strict=True):
+                value.size = size
+
     # -- the thread -------------------------------------------------------------------------------------
 
     def _main(self) -> None:
@@ -242,15 +253,15 @@ class Book:
         elif kind == ERROR_DATA:
             value = transport_errors.unpack(data)
         else:
-            value = self._stays(entry)
+            value = self._stays(entry, data)
         state = ended_state(entry, end, value)
         if entry.keeps and state.is_completed():
             self.help(self._keep, entry, state)
         else:
             self._settle(entry, state)
 
-    def _stays(self, entry: Entry) -> RemoteValue:
-        value = RemoteValue(self, entry.handle)
+    def _stays(self, entry: Entry, size: int | None) -> RemoteValue:
+        value = RemoteValue(self, entry.handle, size)
         self._lazy.add(value)
         return value
 

@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck import inputs, transport_errors
 from flowdeck.scheduler import Outcome, passes
 from flowdeck.states import LazyValue
-from flowdeck.transport import Pickling, inside
+from flowdeck.transport import Pickling
+from flowdeck.transport_sizes import CARRY
 from flowdeck_store.states import COMPLETED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: Bytes up to which a pickled value goes to the flow's process without being asked for.
-CARRY: Final = 16 * 1024
-#: Bytes after which a value is believed to be picklable as a whole.
-_LOOK: Final = 4 * 1024 * 1024
 
 
 @functools.cache
@@ -91,53 +87,6 @@ def _open(code: int, pickling: str, blocked_by: str | None, body: Any, *buffers:
 def _open_error(code: int, data: bytes, pickling: str, blocked_by: str | None) -> Reply:
     error = transport_errors.unpack(data)
     return Reply(code, error, pickling, blocked_by)
-
-
-class _EnoughError(Exception):
-    """So much of a value was pickled that the rest is believed to be picklable."""
-
-
-class _Sample:
-    """A file that keeps the first bytes, and stops the pickler that writes for too long."""
-
-    def __init__(self) -> None:
-        self.kept: list[bytes] = []
-        self.size = 0
-        self.outside = 0
-
-    def write(self, data: Any) -> int:
-        size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
-        self.size += size
-        if self.size <= CARRY:
-            self.kept.append(bytes(data))
-        elif self.size > _LOOK:
-            raise _EnoughError
-        return size
-
-    def leave_outside(self, buffer: pickle.PickleBuffer) -> None:
-        self.outside += buffer.raw().nbytes
-
-
-def carried(value: Any, pickling: Pickling) -> bytes | None:
-    """Return a value's pickle if it is small enough to ride along, ``None`` if it is not.
-
-    Only the first megabytes of a big value are looked at.
-
-    Raises:
-        Exception: the value cannot be pickled.
-    """
-    sample = _Sample()
-    try:
-        with pickling.by_value(), inside():
-            pickling.pickler(sample, sample.leave_outside).dump(value)
-    except _EnoughError:
-        return None
-    except Exception:
-        data = pickling.dumps(value)  # by reference, or the same error again
-        return data if len(data) <= CARRY else None
-    if sample.size + sample.outside > CARRY:
-        return None
-    return pickling.dumps(value) if sample.outside else b"".join(sample.kept)
 
 
 # -- on the way to a worker ------------------------------------------------------------------------------
@@ -261,11 +210,15 @@ class RemoteValue(LazyValue):
     (where objects of its type can be referred to weakly).
     """
 
-    __slots__ = ("__weakref__", "_kept", "_loaded", "book", "handle")
+    __slots__ = ("__weakref__", "_kept", "_loaded", "book", "handle", "is_written", "size")
 
-    def __init__(self, book: Any, handle: Any) -> None:
+    def __init__(self, book: Any, handle: Any, size: int | None = None) -> None:
         self.book = book
         self.handle = handle
+        #: Bytes of its pickle, if they are known.
+        self.size = size
+        #: It was kept on disk because its flow run did not complete.
+        self.is_written = False
         self._loaded: Any = None
         self._kept = False
 

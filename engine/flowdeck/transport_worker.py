@@ -19,9 +19,9 @@ from flowdeck.states import Crashed, State
 from flowdeck.steps import Call, Outcome
 from flowdeck.task_run import lifecycle
 from flowdeck.transport_events import ATOM, BLOCKED, CARRIED, END, ERROR, REMOTE, Courier, Outbox
+from flowdeck.transport_sizes import carried
 from flowdeck.transport_values import (
     Reply,
-    carried,
     is_atom,
     pickling_of,
     unpickle_parameters,
@@ -277,7 +277,7 @@ class _Checked:
     def __init__(self, pickling: Pickling) -> None:
         self._pickling = pickling
         self.value: Any = self
-        self.data: bytes | None = None
+        self.data: bytes | int | None = None
 
     def watch(self, steps: Generator[Any, Any, State[Any]]) -> Generator[Any, Any, State[Any]]:
         """Go between a lifecycle and its driver."""
@@ -337,8 +337,8 @@ def _data_of(state: State[Any], checked: _Checked, port: Port) -> tuple[int, Any
     if isinstance(value, BaseException):
         data = transport_errors.pack(value, pickling)
         return (ERROR, data) if len(data) <= _SMALL_ERROR else (REMOTE, None)
-    small = checked.data if value is checked.value else carried(value, pickling)
-    return (CARRIED, small) if small is not None else (REMOTE, None)
+    found = checked.data if value is checked.value else carried(value, pickling)
+    return (CARRIED, found) if type(found) is bytes else (REMOTE, found)
 
 
 def _crashed(facts: Facts, error: BaseException, port: Port, outbox: Outbox) -> tuple[Reply, Event]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +133,25 @@ def test_a_temporary_cluster_is_told_of_and_ends_with_the_run(home: Path) -> Non
     assert lines[0] == "Creating a new Dask cluster with `distributed.deploy.local.LocalCluster`"
     assert lines[1].startswith("The Dask dashboard is available at http://127.0.0.1:")
     assert lines[1].endswith("/status")
+
+
+def test_the_dashboard_of_a_cluster_in_this_process_is_where_it_is_said_to_be() -> None:
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs={"processes": False, "n_workers": 1}))
+    def f() -> str:
+        (said,) = [text for text in told if "dashboard" in text]
+        address = said.rpartition(" ")[2]
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            return answer.read().decode()  # type: ignore[no-any-return]
+
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("flowdeck.task_runner.dask")
+    logger.addHandler(handler)
+    try:
+        assert "Dask" in f()
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_workers_in_this_process_log_once(capfd: pytest.CaptureFixture[str]) -> None:

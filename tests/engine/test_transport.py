@@ -25,11 +25,10 @@ from flowdeck.task_runners import (
 )
 from flowdeck.transport import Pickling, is_of_user, user_modules, what_is_wrong, wrong_in_function
 from flowdeck.transport_errors import pack, unpack
+from flowdeck.transport_sizes import CARRY, carried, weight
 from flowdeck.transport_values import (
-    CARRY,
     Carried,
     Reply,
-    carried,
     is_atom,
     pickling_of,
 )
@@ -447,9 +446,16 @@ def test_small_values_ride_along_and_big_ones_stay() -> None:
     value = Carried(data)
     assert value.load() == {"a": [1, 2]}
     assert value.load() is value.load()
-    assert carried("x" * (CARRY + 1), PICKLING) is None
-    assert carried(list(range(CARRY)), PICKLING) is None
-    assert carried(bytearray(50_000_000), PICKLING) is None
+    assert carried("x" * (CARRY + 1), PICKLING) > CARRY
+    assert carried(list(range(CARRY)), PICKLING) > CARRY
+    for big in bytearray(50_000_000), bytes(50_000_000), [bytes(25_000_000), bytes(25_000_000)]:
+        size = carried(big, PICKLING)
+        assert type(size) is int
+        assert 50_000_000 < size < 50_001_000
+    assert carried(list(range(3_000_000)), PICKLING) is None  # that takes too long to find out
+    many = list(range(3_000_000))
+    assert weight(many, PICKLING, 50_000_000) == len(PICKLING.dumps(many))
+    assert weight(many, PICKLING, 1_000_000) is None
     assert is_atom("x" * CARRY)
     assert not is_atom("x" * (CARRY + 1))
 

@@ -15,7 +15,8 @@ from tblib.pickling_support import pickle_exception
 from flowdeck.exceptions import FailedRun
 from flowdeck.transport import Pickling
 from flowdeck.transport_errors import pack, unpack
-from flowdeck.transport_values import Carried, carried, pickling_of
+from flowdeck.transport_sizes import carried
+from flowdeck.transport_values import Carried, pickling_of
 
 PICKLING = pickling_of("cloudpickle")
 
@@ -68,7 +69,7 @@ def travelled(error: BaseException) -> Any:
 def returned(value: Any) -> Any:
     """Send a value as one that rides along, and as one that stays on its worker."""
     data = carried(value, PICKLING)
-    assert data is not None
+    assert type(data) is bytes
     assert type(Carried(data).load()) is type(value)
     return PICKLING.loads(PICKLING.dumps(value))
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -251,5 +252,8 @@ def _tell_dashboard(client: Any, log: logging.Logger) -> None:
     link = None
     with contextlib.suppress(Exception):  # a scheduler without one has no link to it
         link = client.dashboard_link
+        if client.scheduler.address.startswith("inproc://"):
+            # Dask names this machine's address, where its dashboard does not listen by default.
+            link = re.sub(r"//[^/:]+:", "//127.0.0.1:", link)
     if link:
         log.info("The Dask dashboard is available at %s", link)

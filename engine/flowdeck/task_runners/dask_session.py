@@ -7,6 +7,7 @@ topic of Dask's own event log; the futures are looked at for what no worker can 
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import uuid
 from collections import deque
@@ -17,7 +18,7 @@ from distributed.scheduler import KilledWorker
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.stopping import end_stopped
-from flowdeck.task_runners import dask_local, dask_worker
+from flowdeck.task_runners import dask_local, dask_values, dask_worker
 from flowdeck.task_runners.dask_batches import Call, Graphs
 from flowdeck.task_runners.dask_idle import Idle
 from flowdeck.transitions import crash_message
@@ -69,6 +70,7 @@ class Session:
             fetch=self._fetch,
             on_tick=self._tick,
             name="dask",
+            weigh=functools.partial(dask_values.weights, self._client),
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self._gate = Gate(self.book, self._send)
@@ -237,7 +239,7 @@ class Session:
         if error is None:
             if not self._explained(entry):
                 return
-            error = ConnectionError(_lost_message(future))
+            error = ConnectionError(dask_values.why_lost(future))
         self.book.crash(entry, error)
 
     def _explained(self, entry: Entry) -> bool:
@@ -333,11 +335,3 @@ def _retries(annotations: dict[str, Any]) -> int | None:
     tasks here, so the task's are raised."""
     wanted = annotations.get("retries")
     return int(wanted) if isinstance(wanted, int) and wanted > 0 else None
-
-
-def _lost_message(future: Any) -> str:
-    reason = "Dask cancelled the task, or lost what it needs"
-    with contextlib.suppress(Exception):
-        exception = future.exception(timeout=1)
-        reason = str(exception) or reason
-    return f"{reason}."
