@@ -9,6 +9,7 @@ TEST_READY := $(VENV)/.ready-to-test
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
 SOURCES := engine store app tests examples docs benchmarks
+WORKERS ?= 2
 DEMO_HOME := $(CURDIR)/.demo
 # Hundreds of processes import flowdeck in the tests: it is compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
@@ -54,11 +55,12 @@ check: $(TEST_READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q --no-header tests/test_repository.py -k "import"
 
-# One worker a core; the tests of a file stay together, since they share clusters and snapshots.
+# One worker a core (make test WORKERS=3: one more); the tests of a file stay together, since they
+# share clusters and snapshots; the files that take longest come first.
 test: check
-	@# What fails while two workers share the machine gets one more try, alone: a deadline that was
+	@# What fails while the workers share the machine gets one more try, alone: a deadline that was
 	@# missed because of the neighbour is no defect, anything else fails again.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder || \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder || \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 format: $(TEST_READY)
