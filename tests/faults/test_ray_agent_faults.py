@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from clusters import identity, is_alive, length, note_pid_and_wait, states_of, until
+from clusters import count_call, identity, is_alive, length, note_pid_and_wait, states_of, until
 from flowdeck import flow, task
 from flowdeck.task_runners import RayTaskRunner
 from flowdeck.task_runners.ray import remote_options
 from ray_programs import RayHead, connected
+from tcp_relay import Relay
 
 ray = pytest.importorskip("ray")
 
@@ -164,3 +166,30 @@ def test_a_thousand_tasks_cancelled_at_once_all_end(runner: Any, tmp_path: Path)
             future.wait()
 
     assert f(return_state=True).name == "Cancelled"
+
+
+def test_a_network_that_breaks_again_and_again_loses_and_doubles_nothing(
+    head: RayHead, tmp_path: Path, home: Path
+) -> None:
+    host, _, port = head.client_address.removeprefix("ray://").rpartition(":")
+    with Relay(host, int(port)) as relay:
+        address = f"ray://127.0.0.1:{relay.port}"
+        with connected(address):
+
+            @flow(task_runner=RayTaskRunner(address=address))
+            def f() -> Any:
+                cuts, futures = 0, []
+                for part in range(4):
+                    futures += count_call.map(str(tmp_path), list(range(part * 50, part * 50 + 50)))
+                    futures[-50].wait()  # the others of this part are on their way, or under way
+                    cuts += relay.cut()
+                return cuts, [future.result() for future in futures]
+
+            cuts, values = f()
+    assert cuts >= 4
+    assert values == list(range(200))
+    assert Counter(map(tuple, states_of(home).values())) == {
+        ("Pending", "Running", "Completed"): 200
+    }
+    calls = Counter(name.partition("-")[0] for name in os.listdir(tmp_path) if name[0].isdigit())
+    assert set(calls.values()) == {1}

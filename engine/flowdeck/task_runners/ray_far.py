@@ -202,7 +202,6 @@ class FarCalls:
         """Return the reply that a handle stands for; blocks."""
         import ray
 
-        self._batches.flush()
         found = ray.get(self._connection.mailbox.actor.value.remote(self._uid, handle.number))
         if not found:
             raise MissingResult("What held the value on the cluster was lost.")
