@@ -139,13 +139,16 @@ def test_a_stop_while_a_node_does_not_come_up_is_heard_at_once(script: Machine) 
 
 
 KEEPER = """
-import json, os, sys
+import json, os, time
+from pathlib import Path
 from flowdeck.task_runners.ray_instance import TemporaryInstance
 from flowdeck.task_runners.ray_keeper import Keeper
 
 class Interrupted(Keeper):
     def start(self):
         super().start()
+        while not list(Path(os.environ["TMPDIR"]).glob("fdray-*/*")):
+            time.sleep(0.01)
         raise KeyboardInterrupt
 
 kind = Interrupted if {inside} else Keeper

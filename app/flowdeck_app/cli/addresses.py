@@ -1,4 +1,4 @@
-"""Does a cluster answer at an address, and could flows run there? Nothing is started there."""
+"""Does a cluster answer at an address, and could flows run there?"""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def try_address(address: str, seconds: float) -> Check:
     whole = f"{scheme}://" * bool(scheme) + f"{parts['host']}:{number}"
     try:
         found = _ask_dask(whole, seconds) if extra == "dask" else _ask_ray(whole)
-    except (OSError, RuntimeError, ImportError) as error:
+    except (OSError, RuntimeError, ImportError, ValueError) as error:
         what, _, advice = str(error).partition(". ")
         return Check(name, "bad", what, advice)
     return Check(name, "ok", f"{whole}: {found}")
@@ -71,9 +71,6 @@ def _ask_dask(address: str, seconds: float) -> str:
 
 
 def _ask_ray(address: str) -> str:
-    from flowdeck.task_runners import ray_probe
+    from flowdeck.task_runners import ray_keeper
 
-    ray_probe.check(address)
-    if ray_probe.is_client(address):
-        return "a Ray client server answers and lets us in"
-    return "the head node of a Ray answers and lets us in"
+    return ray_keeper.describe(address)

@@ -7,6 +7,7 @@ import contextlib
 import platform
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -110,13 +111,17 @@ def describe(address: str, client_kwargs: dict[str, Any]) -> str:
         try:
             check_versions(client)
             workers = client.scheduler_info(n_workers=-1)["workers"].values()
+            packages = client.get_versions()["scheduler"]["packages"]
         finally:
             client.close(timeout=3)
     threads = sum(worker["nthreads"] for worker in workers)
     what = [
         f"{n} {word}{'s' * (n != 1)}" for n, word in ((len(workers), "worker"), (threads, "thread"))
     ]
-    return f"a Dask scheduler with {' and '.join(what)}"
+    python = ".".join(packages["python"].split(".")[:3])
+    there, here = packages["distributed"], version("distributed")
+    fit = "which fits" if there == here else f"but {here} here; Dask wants both to be equal"
+    return f"a Dask scheduler with {' and '.join(what)}: Dask {there} with Python {python}, {fit}"
 
 
 # -- versions --------------------------------------------------------------------------------------------

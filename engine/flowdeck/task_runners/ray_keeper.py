@@ -8,7 +8,14 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck.task_runners import ray_instance, ray_probe, ray_pulse, ray_quiet, ray_start
+from flowdeck.task_runners import (
+    ray_instance,
+    ray_probe,
+    ray_pulse,
+    ray_quiet,
+    ray_start,
+    ray_versions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds for a connection to close when the process ends.
 _END_TIMEOUT: Final = 60.0
+#: Seconds for a Ray client server to say what it is.
+_DESCRIBE_TIMEOUT: Final = 12.0
 
 
 class Joined:
@@ -28,16 +37,20 @@ class Joined:
             ConnectionError: no Ray there, it refuses us, or it has another version.
             ValueError: that is no address.
         """
-        import ray
-
         if address != "auto":
             ray_instance.reread_token()
             ray_probe.check(address)
         self._kwargs = {**ray_instance.QUIET, **init_kwargs}
         self._environment = ray_quiet.Environment()
+        with ray_versions.translated(address):
+            self.context: Any = self._init(address)
+        self._environment.note()
+
+    def _init(self, address: str) -> Any:
+        import ray
+
         try:
-            self.context: Any = ray.init(address, **self._kwargs)
-            self._environment.note()
+            return ray.init(address, **self._kwargs)
         except ConnectionError as error:
             hint = ""
             if "Starting Ray client server failed" in str(error):
@@ -46,13 +59,6 @@ class Joined:
                     "something of fork, start it with GRPC_ENABLE_FORK_SUPPORT=0."
                 )
             raise ConnectionError(f"Cannot connect to Ray at {address}: {error}{hint}") from error
-        except RuntimeError as error:
-            if "ersion" not in str(error):
-                raise
-            raise ConnectionError(
-                f"Cannot use Ray at {address}: its version or that of its Python is not ours. "
-                f"{error}"
-            ) from error
 
     def quiet(self) -> AbstractContextManager[None]:
         """Keep it quiet inside the block."""
@@ -166,6 +172,34 @@ class Keeper(threading.Thread):
         atexit.unregister(self._end)
         if self._problem is not None:
             raise self._problem
+
+
+def describe(address: str) -> str:
+    """Say what is at an address, after a look at whether flows could run there.
+
+    A Ray client server starts a process for us, which says what it runs, and ends it.
+
+    Raises:
+        ConnectionError: no Ray there, it refuses us, or it has another version.
+        ValueError: that is no address.
+        ImportError: ``ray://`` needs a package that is not installed.
+    """
+    there = ray_probe.check(address)
+    if not ray_probe.is_client(address):
+        said = f"{there}, which fits" if there else "it does not say its version"
+        return f"the head node of a Ray lets us in: {said}"
+    keeper = Keeper(lambda: Joined(address, {}))
+    try:
+        context = keeper.open(_DESCRIBE_TIMEOUT).context
+    except TimeoutError:
+        raise ConnectionError(
+            f"The Ray client server at {address} lets us in, but did not start a process for us "
+            f"within {_DESCRIBE_TIMEOUT:g} seconds. `ray status` on its head node shows whether it "
+            "is healthy."
+        ) from None
+    there = ray_versions.Versions(context.ray_version, context.python_version)
+    keeper.close()
+    return f"a Ray client server lets us in: {there}, which fits"
 
 
 def address_in_use() -> str:

@@ -7,19 +7,16 @@ seconds.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any, Final
+
+from flowdeck.task_runners import ray_versions
 
 CLIENT: Final = "ray://"
 #: Seconds for the TCP connection, and for the answer to one call.
 CONNECT_TIMEOUT: Final = 5.0
 ANSWER_TIMEOUT: Final = 8.0
-
-_TOKEN_HINT: Final = (
-    "It wants an authentication token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file "
-    "with the token of the head node (there it is in ~/.ray/auth_token unless set otherwise) "
-    "before Python starts."
-)
 
 
 def is_client(address: str) -> bool:
@@ -27,11 +24,14 @@ def is_client(address: str) -> bool:
     return address.startswith(CLIENT)
 
 
-def check(address: str) -> None:
+def check(address: str) -> ray_versions.Versions | None:
     """Make sure that a Ray answers at the address and accepts us.
 
     Args:
         address: ``host:port`` of a head node, or ``ray://host:port`` of its client server.
+
+    Returns:
+        What a head node runs, if it says so. A client server says so to those who have joined.
 
     Raises:
         ConnectionError: it does not; says why and what to do. After 13 seconds at the latest.
@@ -49,14 +49,17 @@ def check(address: str) -> None:
                 f"Addresses with {CLIENT} need packages that are not installed ({error}): "
                 "run `pip install 'flowdeck[ray]'`."
             ) from None
-        return  # a Ray of another age or without gRPC for Python: it will say itself what is wrong
+        return None  # a Ray of another age or without gRPC for Python: it will say itself what is wrong
     channel = init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     try:
-        _ask(channel, is_client(address))
+        there = _ask(channel, is_client(address))
     except grpc.RpcError as error:
         raise ConnectionError(_explain(address, error)) from None
     finally:
         channel.close()
+    if there is not None and not there.fits(ray_versions.here(), client=False):
+        raise ConnectionError(ray_versions.misfit(address, there))
+    return there
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -87,7 +90,7 @@ def _check_reachable(address: str, host: str, port: int) -> None:
         ) from error
 
 
-def _ask(channel: Any, client: bool) -> None:
+def _ask(channel: Any, client: bool) -> ray_versions.Versions | None:
     """Make the cheapest call that needs permission."""
     if client:
         from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
@@ -95,12 +98,8 @@ def _ask(channel: Any, client: bool) -> None:
         ping = ray_client_pb2.ClusterInfoRequest(type=ray_client_pb2.ClusterInfoType.PING)
         stub = ray_client_pb2_grpc.RayletDriverStub(channel)
         stub.ClusterInfo(ping, timeout=ANSWER_TIMEOUT)
-    else:
-        from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
-
-        request = gcs_service_pb2.GetClusterIdRequest()
-        node_info = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-        node_info.GetClusterId(request, timeout=ANSWER_TIMEOUT)
+        return None
+    return ray_versions.of_head(channel, ANSWER_TIMEOUT)
 
 
 def _explain(address: str, error: Any) -> str:
@@ -109,7 +108,13 @@ def _explain(address: str, error: Any) -> str:
     details = " ".join(str(error.details()).split())
     start = f"Cannot connect to Ray at {address}: "
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-        return f"{start}it refuses us ({details}). {_TOKEN_HINT}"
+        given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+        return (
+            f"{start}it refuses us ({details}). It wants {'another' if given else 'an'} "
+            "authentication token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file with "
+            "the token of the head node (there it is in ~/.ray/auth_token unless set otherwise) "
+            "before Python starts."
+        )
     if code == "UNIMPLEMENTED":
         if is_client(address):
             return f"{start}that port is not a Ray client server; its default port is 10001."
@@ -120,6 +125,10 @@ def _explain(address: str, error: Any) -> str:
     if code == "DEADLINE_EXCEEDED":
         return (
             f"{start}the port is open, but no Ray answered within {ANSWER_TIMEOUT:g} seconds. "
-            f"If this is the right port: {_TOKEN_HINT}"
+            "Check that it is Ray's port; `ray status` on the head node shows whether Ray is well."
         )
-    return f"{start}what answers there is not Ray, or speaks another protocol ({code}: {details})."
+    said = "HTTP" if "http1" in details else f"{code}: {details[:200]}"
+    return (
+        f"{start}what answers there is not Ray, or speaks another protocol ({said}). Check host "
+        "and port."
+    )

@@ -13,7 +13,6 @@ import importlib
 import os
 import random
 import re
-import secrets
 import socket
 import time
 from contextvars import ContextVar
@@ -28,8 +27,6 @@ PATIENCE: Final = "RAY_raylet_start_wait_time_s"
 _SECONDS: Final = 180
 #: Seconds that Ray's own waits take each time, between two looks at the processes.
 _SLICE: Final = 2
-#: What the processes of an instance have in their environment, to be found by.
-_MARK: Final = "_FLOWDECK_RAY"
 #: Ports of agents. They are taken where systems do not give ports away by themselves, and where
 #: Ray has none for workers.
 _PORTS: Final = (
@@ -67,7 +64,6 @@ class Start:
 
     def __init__(self, reread: Callable[[], None]) -> None:
         self._reread = reread
-        self._mark = secrets.token_hex(8)
         self._node: Any = None
         self._patience = _patience()
 
@@ -136,8 +132,8 @@ class Start:
         services.get_node = lambda *args: start._wait(get_node, *args)
         if find_port is not None:
             nodes.wait_for_persisted_port = get_port
-        before = {name: os.environ.get(name) for name in (PATIENCE, _MARK)}
-        os.environ.update({PATIENCE: str(_SLICE), _MARK: self._mark})
+        before = os.environ.get(PATIENCE)
+        os.environ[PATIENCE] = str(_SLICE)
         self._reread()
         try:
             yield
@@ -145,11 +141,10 @@ class Start:
             nodes.Node, services.get_node = plain, get_node
             if find_port is not None:
                 nodes.wait_for_persisted_port = find_port
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            if before is None:
+                del os.environ[PATIENCE]
+            else:
+                os.environ[PATIENCE] = before
             self._reread()
 
     def _wait(self, ask: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -173,32 +168,48 @@ class Start:
     def end(self) -> None:
         """End what is left of its processes."""
         node, self._node = self._node, None
-        if node is not None:
-            with contextlib.suppress(Exception):  # whatever it has not come to start
-                node.kill_all_processes(check_alive=False, wait=True)
+        if node is None:
+            return
+        with contextlib.suppress(Exception):  # whatever it has not come to start
+            node.kill_all_processes(check_alive=False, wait=True)
+        folder = getattr(node, "_session_dir", None)
         deadline = time.monotonic() + _KILL_TIMEOUT
-        while (left := self._left()) and time.monotonic() < deadline:
+        # Its agents look for a node that was killed for another minute, and write to its folder.
+        while folder and (left := _processes_in(folder)) and time.monotonic() < deadline:
             for process in left:
                 with contextlib.suppress(Exception):
                     process.kill()
             time.sleep(0.02)
 
-    def _left(self) -> list[Any]:
-        """Return processes of Ray's that this start has caused; not those of tasks."""
-        try:
-            psutil = importlib.import_module("psutil")  # Ray brings it along
-        except ImportError:
-            return []
-        import ray
 
-        ours = ("ray::", f"{Path(ray.__file__).parent}/")
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.pid != os.getpid() and process.environ().get(_MARK) == self._mark:
-                    if any(word.startswith(ours) for word in process.cmdline()):
-                        found.append(process)
-        return found
+def _processes_in(folder: str) -> list[Any]:
+    """Return the processes of Ray's, not those of tasks, that have files of a session open."""
+    import ray
+
+    try:
+        psutil: Any = importlib.import_module("psutil")  # Ray brings it along
+    except ImportError:
+        return []
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = any(
+                word.startswith(("ray::", f"{Path(ray.__file__).parent}/"))
+                for word in process.cmdline()
+            )
+            if ours and any(file.startswith(f"{folder}/") for file in _files_of(process)):
+                found.append(process)
+    return found
+
+
+def _files_of(process: Any) -> Iterator[str]:
+    folder = Path(f"/proc/{process.pid}/fd")
+    if folder.exists():
+        for entry in folder.iterdir():
+            with contextlib.suppress(OSError):
+                yield str(entry.readlink())
+    else:
+        yield from (file.path for file in process.open_files())
 
 
 def _patience() -> float:

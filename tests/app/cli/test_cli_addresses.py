@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shlex
 import time
@@ -82,8 +83,11 @@ def test_a_dask_scheduler_is_asked_for_its_workers(cli: Any, tmp_path: Path) -> 
     with Programs(tmp_path, threads=2) as programs:
         found = address_of(cli, programs.address)
         assert found["verdict"] == "ok"
-        assert (
-            found["found"] == f"{programs.address}: a Dask scheduler with 2 workers and 4 threads"
+        import distributed
+
+        assert found["found"] == (
+            f"{programs.address}: a Dask scheduler with 2 workers and 4 threads: "
+            f"Dask {distributed.__version__} with Python {platform.python_version()}, which fits"
         )
 
 
@@ -117,8 +121,33 @@ def test_a_ray_lets_in_who_has_its_token(ray_head: Any, client: bool) -> None:
         accepted = there.launch(*words, **ray_head.environment)
         out, err = accepted.communicate(timeout=60)
         assert accepted.returncode == 0, out
-        assert "answers and lets us in" in out
+        import ray
+
+        runs = f"lets us in: Ray {ray.__version__} with Python {platform.python_version()}"
+        assert f"{runs}, which fits" in out
         assert err == ""
+
+
+OLD_RAY = """
+import runpy, sys
+import ray
+ray.__version__ = "2.1.0"
+runpy.run_module("flowdeck_app", run_name="__main__")
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
+def test_a_ray_of_another_version_is_bad(ray_head: Any, client: bool) -> None:
+    address = ray_head.client_address if client else ray_head.address
+    with machine() as there:
+        words = ("-c", OLD_RAY, "doctor", "--address", address)
+        asked = there.launch(*words, **ray_head.environment)
+        out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 2
+    assert f"✗ address        Cannot use Ray at {address}: it runs Ray " in out
+    assert "this process Ray 2.1.0 with Python" in out
+    assert err == ""
 
 
 def test_the_options_in_the_help_of_run_are_options_of_their_runner(cli: Any) -> None:
