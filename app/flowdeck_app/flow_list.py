@@ -40,8 +40,24 @@ def merged(found: Iterable[FoundFlow], recorded: Sequence[FlowRecord]) -> list[F
         record = by_key.pop(flow.key, None)
         rows.append(_row(flow.key, flow.name, flow, record))
     rows += [_row(record.key, record.name, None, record) for record in by_key.values()]
-    rows.sort(key=lambda row: (-_last_us(row), row.name))
-    return rows
+    return _last_first(rows)
+
+
+def _last_first(rows: list[FlowRow]) -> list[FlowRow]:
+    """Return the rows by their last run; a flow that was last run by another stands below that."""
+    by_run = {row.last.id: row for row in rows if row.last is not None}
+
+    def place(row: FlowRow) -> tuple[int, str, list[int]]:
+        way: list[int] = []
+        while row.last is not None and row.last.parent_task is not None and len(way) < len(rows):
+            parent = by_run.get(row.last.parent_task >> 24)
+            if parent is None:
+                break
+            way.insert(0, row.last.created_us)
+            row = parent
+        return -_last_us(row), row.name, way
+
+    return sorted(rows, key=place)
 
 
 def _last_us(row: FlowRow) -> int:
@@ -95,10 +111,13 @@ def ordered(rows: Iterable[FlowRow], order: str) -> list[FlowRow]:
 
 
 def matching(rows: Iterable[FlowRow], text: str) -> list[FlowRow]:
-    """Return the rows whose name, file or description contains all words of ``text``."""
+    """Return the rows whose name, file or description contains all words of ``text``; those whose
+    name does come first."""
     words = text.lower().split()
-    return [
+    found = [
         row
         for row in rows
         if all(word in f"{row.name} {row.key} {row.doc or ''}".lower() for word in words)
     ]
+    found.sort(key=lambda row: not all(word in row.name.lower() for word in words))
+    return found

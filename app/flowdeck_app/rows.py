@@ -19,8 +19,10 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A flow run, its first failed task, and the median duration of its flow."""
+    """A flow run, its first failed task, the median duration of its flow, and the name of the run
+    that did it again and completed."""
 
     record: FlowRunRecord
     failed_in: str | None = None
     p50: float | None = None
+    repaired_by: str | None = None

@@ -18,6 +18,7 @@ from flowdeck_app.widgets.source import Key, MemorySource
 from flowdeck_store.ordering import RowIndex
 from flowdeck_store.query import quote
 from flowdeck_store.records import LogRecord
+from flowdeck_store.states import CRASHED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -101,11 +102,14 @@ class RunSource(IndexSource[RunRow]):
     def _read(self, reader: Reader, keys: Sequence[int]) -> list[RunRow]:
         records = reader.runs_by_ids(keys)
         failed = reader.first_failures([r.id for r in records if r.counts[4] or r.counts[5]])
+        wrong = [record.uid for record in records if record.code in {FAILED, CRASHED}]
+        repaired = reader.repaired(wrong) if wrong else {}
         return [
             RunRow(
                 record,
                 failed[record.id].name if record.id in failed else None,
                 self._median(reader, record.flow_key),
+                repaired[record.uid][1] if record.uid in repaired else None,
             )
             for record in records
         ]

@@ -12,7 +12,7 @@ from flowdeck_store.records import ResultRecord
 from flowdeck_store.states import COMPLETED, RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _CALLS: Final = (
     "SELECT t.id, k.key, coalesce(t.name, k.name), t.state, t.state_name, t.child_run "
@@ -83,6 +83,20 @@ class ReuseReads(ReaderBase):
             no: EarlierInputs(params.get(no), frozenset(edges.get(no, ())), results.get(no))
             for no in numbers
         }
+
+    def repaired(self, uids: Sequence[str]) -> dict[str, tuple[int, str]]:
+        """Return number and name of the run that did again, and completed, what these did; directly
+        or by way of others. Runs that nothing has made good are left out."""
+        rows = self._rows(
+            "WITH RECURSIVE again(root, uid, id, state, name) AS ("
+            " SELECT r.rerun_of, r.uid, r.id, r.state, r.name FROM flow_runs r"
+            f" WHERE r.rerun_of {_THESE}"
+            " UNION SELECT a.root, r.uid, r.id, r.state, r.name FROM again a"
+            " JOIN flow_runs r ON r.rerun_of = a.uid)"
+            f" SELECT root, id, name FROM again WHERE state = {COMPLETED} ORDER BY id DESC",
+            (json.dumps(list(uids)),),
+        )
+        return {root: (id_, name) for root, id_, name in rows}
 
     def reruns(self, uid: str) -> list[int]:
         """Return the numbers of the runs that repeat the run with this uid, oldest first."""

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from app_data import HOSTILE, log, task_row
+from app_data import HOSTILE, NOW, log, run_row, task_row
 from app_harness import Bench, screen_text, settle
 from textual.content import Content
 
 from flowdeck_app.app import FlowdeckApp
+from flowdeck_app.widgets.line_rows import AGE
 from flowdeck_app.widgets.line_view import LineView
 from flowdeck_app.widgets.log_view import LogView
+from flowdeck_app.widgets.run_table import RunTable
 from flowdeck_app.widgets.source import FakeSource, MemorySource
 from flowdeck_app.widgets.task_table import TaskTable
 from flowdeck_store import states
@@ -34,6 +36,17 @@ def tasks(*numbers: int) -> MemorySource[TaskRow]:
 
 def logs(total: int) -> FakeSource[LogRecord]:
     return FakeSource(log, total, key=lambda row: row.seq, stable=True)
+
+
+class Listening(Bench):
+    """Notes where the view stood whenever it said that it has changed."""
+
+    def __init__(self, view: LineView[Any]) -> None:
+        super().__init__(view)
+        self.told: list[int] = []
+
+    def on_line_view_changed(self, message: LineView.Changed) -> None:
+        self.told.append(message.view.top)
 
 
 async def shown(app: FlowdeckApp, pilot: Pilot[Any], view: LineView[Any]) -> None:
@@ -165,6 +178,58 @@ async def test_the_wheel_stops_following(app_for: AppFor) -> None:
         assert not view.follow
 
 
+async def test_the_thumb_is_where_the_view_is_from_the_first_frame_on(app_for: AppFor) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 20)) as pilot:
+        view = LogView(logs(1000))
+        await shown(app, pilot, view)
+        await settle(pilot, lambda: view.show_vertical_scrollbar and "line 999" in screen_text(app))
+        assert view.vertical_scrollbar.position == view.top > 900
+
+
+async def test_a_log_tells_when_the_wheel_brings_other_lines_into_view(app_for: AppFor) -> None:
+    app = app_for()
+    async with app.run_test(size=(100, 20)) as pilot:
+        view = LogView(logs(1000))
+        bench = Listening(view)
+        await app.push_screen(bench)
+        await settle(pilot, lambda: view.loaded and view.top > 900)
+        view.scroll_to(y=500, animate=False)
+        await settle(pilot, lambda: 500 in bench.told)
+
+
+async def test_rows_that_say_how_long_ago_are_drawn_again(app_for: AppFor) -> None:
+    now = [NOW]
+    app = app_for(clock=lambda: now[0])
+    async with app.run_test(size=(100, 20)) as pilot:
+        view = RunTable(MemorySource([run_row(1)], key=lambda row: row.record.id))
+        await shown(app, pilot, view)
+        before = screen_text(app)
+        now[0] += 3_600_000_000
+        for _ in range(AGE):
+            view._tick()
+        await settle(pilot, lambda: screen_text(app) != before)
+
+
+async def test_other_rows_begin_at_the_top_unless_the_cursors_is_among_them(
+    app_for: AppFor,
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = TaskTable(tasks(*range(500)))
+        await shown(app, pilot, view)
+        view.move_to(300)
+        await settle(pilot, lambda: view.current is not None and view.current.record.no == 300)
+        view.show(tasks(*range(1, 500, 2)))
+        await settle(pilot, lambda: view.loaded and view.count == 250)
+        assert (view.cursor, view.top) == (0, 0)
+        view.move_to(200)
+        await settle(pilot, lambda: view.current is not None and view.current.record.no == 401)
+        view.show(tasks(*range(500)))
+        await settle(pilot, lambda: view.loaded and view.count == 500)
+        assert view.cursor == 401
+
+
 async def test_wrapped_rows_take_several_lines_and_the_end_stays_visible(app_for: AppFor) -> None:
     app = app_for()
     async with app.run_test(size=(60, 16)) as pilot:
@@ -278,6 +343,26 @@ async def test_dragging_selects_text_and_copies_it(app_for: AppFor) -> None:
         await pilot.press("ctrl+c")
         await settle(pilot, lambda: bool(app.clipboard))
         assert app.clipboard == "line 1\n10:41:37.02"
+
+
+async def test_y_copies_the_selection_and_esc_takes_only_that_away(app_for: AppFor) -> None:
+    app = app_for()
+    async with app.run_test(size=(80, 20)) as pilot:
+        view = LogView(logs(5), id="l")
+        await shown(app, pilot, view)
+        screen = app.screen
+        await pilot.mouse_down("#l", offset=(21, 1))
+        await pilot.hover("#l", offset=(12, 2))
+        await pilot.mouse_up("#l", offset=(12, 2))
+        await settle(pilot, lambda: bool(screen.selections))
+        await screen.run_action("take_copy")
+        await settle(pilot, lambda: app.clipboard == "line 1\n10:41:37.02")
+        await pilot.press("escape")
+        await settle(pilot, lambda: not screen.selections)
+        await pilot.pause()
+        assert app.screen is screen
+        await pilot.press("escape")
+        await settle(pilot, lambda: app.screen is not screen)
 
 
 async def test_a_selection_over_rows_that_are_not_at_hand_is_copied_whole(app_for: AppFor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from flowdeck_app.views.times import TimeMode
 from flowdeck_app.widgets.breadcrumb import Breadcrumb
 from flowdeck_app.widgets.log_view import LogView
 from flowdeck_app.widgets.task_table import TaskTable
+from store_builder import StoreBuilder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +65,46 @@ async def test_a_click_on_the_trail_goes_back_to_that_level(app_for: AppFor) -> 
         await settle(pilot, lambda: app.screen is first)
 
 
+async def test_runs_in_the_trail_leads_to_the_history_also_from_home(
+    app_for: AppFor, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # with all screens
+    with contextlib.closing(StoreBuilder(home)) as store:
+        run_id = store.run("brave-otter")
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        for name, goal in (("Runs", "runs"), ("flowdeck", "home")):
+            app.show_mode("home")
+            app.open_run(run_id)
+            await settle(pilot, lambda: "› brave-otter" in screen_text(app).split("\n")[0])
+            line = screen_text(app).split("\n")[0]
+            await pilot.click("Breadcrumb", offset=(line.index(name), 0))
+            await settle(pilot, lambda goal=goal: app.current_mode == goal)
+            assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("key", ["1", "2"])
+async def test_1_and_2_lead_from_a_run_to_home_and_to_the_history(
+    app_for: AppFor, home: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.undo()  # with all screens
+    with contextlib.closing(StoreBuilder(home)) as store:
+        run_id = store.run("brave-otter")
+    wanted = {"1": "home", "2": "runs"}[key]
+    for start in ("home", "runs"):
+        app = app_for()
+        async with app.run_test(size=(100, 30)) as pilot:
+            app.show_mode(start)
+            app.open_run(run_id)
+            await settle(pilot, lambda app=app: "› brave-otter" in screen_text(app).split("\n")[0])
+            await pilot.press(key)
+            await settle(pilot, lambda app=app: app.current_mode == wanted)
+            await settle(
+                pilot, lambda app=app: "brave-otter" not in screen_text(app).split("\n")[0]
+            )
+            assert len(app.screen_stack) == 1
+
+
 # -- the record ------------------------------------------------------------------------------
 
 
@@ -95,6 +137,19 @@ async def test_news_before_a_screen_is_composed_does_no_harm(app_for: AppFor) ->
         assert screen.reloads == 0
         await app.push_screen(screen)
         await settle(pilot, lambda: screen.reloads == 1)
+
+
+async def test_news_about_the_record_before_a_screen_is_composed_do_no_harm(
+    app_for: AppFor,
+) -> None:
+    app = app_for()
+    async with app.run_test(size=(80, 24)) as pilot:
+        early = Bench()
+        early.show_health(StoreHealth(Health.STALE))
+        await app.push_screen(early)
+        await early.query(Breadcrumb).remove()  # mounted, and without its children
+        early.show_health(StoreHealth(Health.STALE))
+        await pilot.pause()
 
 
 async def test_a_dialog_does_not_stop_the_screen_below_from_hearing(app_for: AppFor) -> None:

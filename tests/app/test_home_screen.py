@@ -146,6 +146,50 @@ async def test_a_file_that_does_not_parse_is_named(
         await settle(pilot, lambda: "broken.py" in str(pane.border_subtitle))
 
 
+async def test_a_subflow_stands_below_the_flow_that_ran_it(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    empty = home.parent / "empty"
+    empty.mkdir()
+    builder = StoreBuilder(home)
+    builder.run("old", flow="old", created=NOW - 9_000_000)
+    parent = builder.run("p", flow="parent", created=NOW - 5_000_000)
+    stand_in = builder.task(parent, 1, task="child")
+    child = builder.run("c", flow="child", created=NOW - 4_000_000, parent_task=stand_in)
+    again = builder.task(child, 1, task="grandchild")
+    builder.run("g", flow="grandchild", created=NOW - 3_000_000, parent_task=again)
+    builder.run("n", flow="new", created=NOW - 1_000_000)
+    builder.close()
+    app = app_for(folder=empty)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await shown(app, pilot, 5)
+        table = screen.query_one("#flows", FlowTable)
+        rows = [table.row_at(place) for place in range(5)]
+        assert [row.name for row in rows if row is not None] == [
+            "new", "parent", "child", "grandchild", "old",
+        ]  # fmt: skip
+
+
+async def test_names_that_match_a_filter_come_before_descriptions(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    folder = home.parent / "many"
+    folder.mkdir()
+    (folder / "flows.py").write_text(
+        "from flowdeck import flow\n\n"
+        "@flow\ndef a():\n    'How many are there.'\n\n"
+        "@flow\ndef many():\n    ...\n"
+    )
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await shown(app, pilot, 2)
+        table = screen.query_one("#flows", FlowTable)
+        await pilot.press("slash", *"many", "enter")
+        await settle(pilot, lambda: table.current is not None and table.current.name == "many")
+        assert table.cursor == 0
+        assert table.count == 2
+
+
 async def test_filtering_and_escape(app_for: Callable[..., Any], folder: Path) -> None:
     app = app_for(folder=folder)
     async with app.run_test(size=(100, 30)) as pilot:

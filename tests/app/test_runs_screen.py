@@ -17,6 +17,7 @@ from flowdeck_app.screens.run import RunScreen
 from flowdeck_app.screens.runs import RunsScreen
 from flowdeck_app.screens.runs_parts import RunPreview, SummaryLine
 from flowdeck_app.widgets.run_table import RunTable
+from flowdeck_store.states import FAILED
 from store_builder import StoreBuilder
 
 if TYPE_CHECKING:
@@ -192,8 +193,47 @@ async def test_two_marked_runs_are_compared(app_for: Callable[..., Any], store: 
         assert "completed" in text
         assert "failed" in text
         check_snapshot("runs_screen", "compare-100x30", text)
+        heads = next(line for line in text.splitlines()[1:] if "odd-lynx" in line)
+        assert heads.split() == ["keen-swift", f"#{EARLIER}", "odd-lynx", f"#{FAILED_RUN}"]
         await pilot.press("d")
         await settle(pilot, lambda: "differences only, d all" in screen_text(app))
+
+
+async def test_a_failure_that_was_made_good_says_by_which_run(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    builder = StoreBuilder(home)
+    builder.run("bad-bat", uid="a" * 32, state=FAILED)
+    builder.run("worse-bat", uid="b" * 32, state=FAILED, rerun_of="a" * 32)
+    builder.run("good-bat", uid="c" * 32, rerun_of="b" * 32)
+    builder.run("lone-wolf", uid="d" * 32, state=FAILED)
+    builder.close()
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        _, table = await shown(app, pilot)
+        lines = {word: line for line in screen_text(app).splitlines() for word in line.split()}
+        assert "✓ re-run good-bat" in lines["bad-bat"]
+        assert "✓ re-run good-bat" in lines["worse-bat"]
+        assert "re-run" not in lines["lone-wolf"]
+        assert "failed" in lines["bad-bat"]
+        assert [table.row_at(i).repaired_by for i in range(table.count)] == [
+            None, None, "good-bat", "good-bat",
+        ]  # fmt: skip
+
+
+async def test_names_are_whole_at_80_cells_when_there_is_room(
+    app_for: Callable[..., Any], home: Path
+) -> None:
+    builder = StoreBuilder(home)
+    for name in ("wondrous-mouse", "incredible-otter"):
+        builder.run(name, flow="census")
+    builder.close()
+    app = app_for()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(app, pilot)
+        text = screen_text(app)
+        assert "wondrous-mouse" in text
+        assert "incredible-otter" in text
 
 
 async def test_deleting_asks_hides_and_can_be_undone(

@@ -117,9 +117,9 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
         bar.refresh()
 
     def show_health(self, store: StoreHealth) -> None:
-        """Show how the record answers."""
-        if self.is_mounted:
-            self.query_one(Breadcrumb).store = store
+        """Show how the record answers; a screen that is not composed yet asks when it is."""
+        for bar in self.query(Breadcrumb):
+            bar.store = store
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while the screen was hidden."""
@@ -146,11 +146,19 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
     def on_breadcrumb_picked(self, message: Breadcrumb.Picked) -> None:
         """Go back to the level that was clicked."""
         message.stop()
-        self.app.back_to(len(self.trail()) - 1 - message.level)
+        trail = self.trail()
+        self.app.back_to(len(trail) - 1 - message.level)
+        mode = "home" if message.level < 0 else trail[0].lower()
+        if message.level <= 0 and mode in self.app._modes:
+            self.app.show_mode(mode)  # a run that was opened from Home also stands below Runs
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ask the guards of the action registry."""
         return may(self, action)
+
+    def _key_escape(self) -> None:
+        """Leave the selection to :meth:`action_go_back`: Textual would take it away before that is
+        asked, which would then also leave the screen."""
 
     def action_go_back(self) -> None:
         """Clear the selection, undo one thing, unzoom, or leave the screen."""
@@ -162,6 +170,16 @@ class FlowdeckScreen(Screen[None], inherit_bindings=False):
             self.minimize()
         else:
             self.app.back_to(1)
+
+    def action_take_copy(self) -> None:
+        """Copy the selected text; without one, what the focus is on."""
+        if self.selections:
+            self.app.action_app_copy_selection()
+        else:
+            self.copy_focused()
+
+    def copy_focused(self) -> None:
+        """Copy what the focus is on."""
 
     def action_go_next_pane(self) -> None:
         """Focus the next pane."""

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from flowdeck_app.access import FACTS
 from flowdeck_app.actions import bindings
 from flowdeck_app.screens.base import FlowdeckScreen
-from flowdeck_app.views.run_compare import Side, compare, compare_lines
+from flowdeck_app.views.run_compare import Side, compare, compare_heads, compare_lines
 from flowdeck_app.widgets.strip_widget import Piece
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class CompareScreen(FlowdeckScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("view.diff", "take.copy")]
     DEFAULT_CSS = """
-    CompareScreen #sheet { height: 1fr; padding: 1 2; }
+    CompareScreen #heads { height: 2; padding: 1 2 0 2; }
+    CompareScreen #sheet { height: 1fr; padding: 0 2 1 2; }
     CompareScreen #lines { height: auto; }
     """
 
@@ -48,6 +49,7 @@ class CompareScreen(FlowdeckScreen):
 
     def compose_content(self) -> ComposeResult:
         """Yield the scrolling sheet."""
+        yield Static(Content(""), id="heads", markup=False)
         with VerticalScroll(id="sheet"):
             yield Static(Content("Reading both runs"), id="lines", markup=False)
 
@@ -98,8 +100,14 @@ class CompareScreen(FlowdeckScreen):
         sections = compare(*self._sides, look)
         return compare_lines(sections, max(self.size.width - 6, 40), look, only=self._only)
 
+    def _heads(self) -> Content:
+        if self._sides is None:
+            return Content("")
+        return compare_heads(*self._sides, max(self.size.width - 6, 40), self.look)
+
     def _draw(self) -> None:
         if self.is_mounted:
+            self.query_one("#heads", Static).update(self._heads())
             self.query_one("#lines", Static).update(Content("\n").join(self._lines()))
 
     def action_view_diff(self) -> None:
@@ -108,9 +116,10 @@ class CompareScreen(FlowdeckScreen):
         self.refresh_breadcrumb()
         self._draw()
 
-    def action_take_copy(self) -> None:
+    def copy_focused(self) -> None:
         """Copy the sheet as text."""
-        self.app.copy("\n".join(line.plain for line in self._lines()), "the comparison")
+        lines = [self._heads(), *self._lines()]
+        self.app.copy("\n".join(line.plain.rstrip() for line in lines), "the comparison")
 
 
 def _side(reader: Reader, run_id: int) -> Side | None:

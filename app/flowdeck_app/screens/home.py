@@ -50,6 +50,7 @@ _RECENT: Final = 100
 class FlowTable(TableView[FlowRow]):
     """The list of flows."""
 
+    AGES = True
     DEFAULT_CSS = """
     FlowTable { height: 1fr; }
     """
@@ -124,7 +125,10 @@ class HomeScreen(FromFailed):
 
     def _no_flows(self) -> tuple[str, str]:
         where = clean(str(self.app.folder), 60)
-        return f"No flows found in {where}", "Decorate a function with @flow, then they are here"
+        return (
+            f"No flows found in {where}",
+            "Functions with @flow in its Python files appear here by themselves",
+        )
 
     def on_mount(self) -> None:
         """Name the panels and begin to look for flows."""
@@ -177,10 +181,16 @@ class HomeScreen(FromFailed):
     @work(exclusive=True, exit_on_error=False, group="health")
     async def _load_health(self) -> None:
         now = self.app.clock()
-        health = await self.app.access.ask(lambda reader: read_health(reader, now), FACTS)
+        panel = self.query_one("#health", HealthPanel)
+        try:
+            health = await self.app.access.ask(lambda reader: read_health(reader, now), FACTS)
+        except Exception as error:  # a locked or damaged record is shown, never fatal
+            panel.trouble = str(error)
+            return
+        panel.trouble = ""
         free = await asyncio.to_thread(_free_bytes, self.app.home)
         self._health = health.with_free(free)
-        self.query_one("#health", HealthPanel).health = self._health
+        panel.health = self._health
         self.app.watch_closely(health.store.totals.live > 0)
         self.refresh_breadcrumb()
         self.refresh_bindings()
@@ -318,7 +328,8 @@ class HomeScreen(FromFailed):
     @on(QueryBar.Changed, "#bar")
     def _filtered(self, message: QueryBar.Changed) -> None:
         self._filter = message.text
-        self.query_one("#flows", FlowTable).show(self._flow_source())
+        table = self.query_one("#flows", FlowTable)
+        table.show(self._flow_source(), top=bool(message.text))  # the best match is the first
 
     @on(QueryBar.Done, "#bar")
     def _filter_done(self) -> None:

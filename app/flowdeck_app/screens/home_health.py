@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from flowdeck_app.views.home_health import HomeHealth, health_lines
+from flowdeck_app.views.home_health import HomeHealth, health_lines, trouble_lines
 from flowdeck_app.widgets.guard import look_of
 from flowdeck_store.states import BUCKETS, COMPLETED, CRASHED, FAILED
 
@@ -21,6 +21,8 @@ _HOUR_US: Final = 3_600_000_000
 #: Runs among which a failed task is looked for.
 _RECENT: Final = 100
 _WRONG: Final = tuple(BUCKETS.index(name) for name in ("failed", "crashed"))
+#: Seconds between two looks at the clock.
+_AGE: Final = 10.0
 #: Engines that are optional.
 _ENGINES: Final = (("Dask", "dask"), ("Ray", "ray"))
 
@@ -63,12 +65,19 @@ class HealthPanel(Widget):
     """Draws a :class:`HomeHealth`."""
 
     health: reactive[HomeHealth | None] = reactive(None)
+    trouble: reactive[str] = reactive("")
+
+    def on_mount(self) -> None:
+        """Keep what is said to be so long ago right."""
+        self.set_interval(_AGE, self.refresh)
 
     def render(self) -> RenderResult:
-        """Return the lines, or nothing before they are known."""
+        """Return the lines, or nothing before they are known; why, if they cannot be read."""
         from textual.content import Content
 
+        cells = max(self.size.width, 10)
+        if self.trouble:
+            return Content("\n").join(trouble_lines(self.trouble, cells, look_of(self.app)))
         if self.health is None:
             return Content("")
-        lines = health_lines(self.health, max(self.size.width, 10), look_of(self.app))
-        return Content("\n").join(lines)
+        return Content("\n").join(health_lines(self.health, cells, look_of(self.app)))

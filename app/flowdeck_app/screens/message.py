@@ -42,5 +42,8 @@ class MessageScreen(FlowdeckModal):
             yield Static(Content("\n".join(clean_lines(self.text, most=2000))), id="message-text")
 
     def action_take_copy(self) -> None:
-        """Copy the whole text."""
+        """Copy the selected text, or all of it."""
+        if self.selections:
+            self.app.action_app_copy_selection()
+            return
         self.app.copy(self.text, "the message")

@@ -10,6 +10,7 @@ from textual.widgets import ContentSwitcher
 
 from flowdeck_app.actions import bindings
 from flowdeck_app.rows import TaskRow
+from flowdeck_app.screens.headline import Headline
 from flowdeck_app.screens.run_actions import RunActions
 from flowdeck_app.screens.run_panel import PanelView
 from flowdeck_app.screens.run_preview import TaskPreview
@@ -57,7 +58,7 @@ class RunScreen(RunActions):
         with Horizontal(id="run-counts"):
             yield StateChips(id="run-chips")
             yield Line(id="run-figures")
-        yield Line(id="run-trouble")
+        yield Headline(id="run-trouble")
         yield TabStrip(TABS, id="run-tabs")
         yield QueryBar("tasks", "state:failed task:fetch* duration:>5s text", id="task-query")
         yield QueryBar("logs", "level:warning logger:x text", id="log-query")

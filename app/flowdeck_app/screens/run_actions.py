@@ -176,7 +176,7 @@ class RunActions(RunTabs, FromFailed):
 
     # -- taking out ------------------------------------------------------------------------
 
-    def action_take_copy(self) -> None:
+    def copy_focused(self) -> None:
         """Copy what the focus is on: a log line, a value, the number of a task run or run."""
         view = self.focused
         row = view.current if isinstance(view, LineView) else None

@@ -11,6 +11,7 @@ from flowdeck_app.screens.run_renewal import Renewal
 from flowdeck_app.screens.run_strips import Line
 from flowdeck_app.views.run_header import estimate, figures, slowest
 from flowdeck_app.views.states import style_of
+from flowdeck_app.views.tasks import short_message
 from flowdeck_app.views.text import clean, width
 from flowdeck_app.views.times import between, moment
 from flowdeck_app.widgets.chips import StateChips, chips
@@ -219,7 +220,8 @@ class RunBase(FlowdeckScreen):
         self.set_class(shown, "-trouble")
         if shown:
             style = style_of(kind_of(run.code, run.named))
-            text = clean(run.message or "", 600, newline=" ", ascii_only=self.app.symbols.ascii)
+            said = short_message(run.message or "")
+            text = clean(said, 600, newline=" ", ascii_only=self.app.symbols.ascii)
             right = [Piece("e opens the traceback", "$fd-muted", "failure")]
             self.query_one("#run-trouble", Line).say(
                 [Piece(text, style, "failure")], right if run.code == FAILED else []

@@ -102,5 +102,8 @@ class RunFilters(RunBase):
             ("   wrap ", "$fd-faint"), Piece("on" if view.wrapped else "off", "$fd-muted", "wrap"),
             ("   times ", "$fd-faint"), Piece(self.look.times.value, "$fd-muted", "times"),
         ]  # fmt: skip
-        follow = "following" if view.follow else f"+{view.new_below} lines, G goes on"
+        more = f"+{view.new_below} line{'' if view.new_below == 1 else 's'}, " * (
+            view.new_below > 0
+        )
+        follow = "following" if view.follow else f"{more}G follows"
         self.query_one("#log-status", Line).say(left, [Piece(follow, "$fd-muted", "follow")])

@@ -200,7 +200,7 @@ class RunsActs(FromFailed):
         self.renew_rows()
         self.refresh_bindings()
 
-    def action_take_copy(self) -> None:
+    def copy_focused(self) -> None:
         """Copy the names of the chosen runs."""
         ids = self.chosen_ids()
         row = self.current_row

@@ -8,6 +8,7 @@ from textual import on
 from textual.widgets import ContentSwitcher
 
 from flowdeck_app.actions import bindings
+from flowdeck_app.screens.headline import Headline
 from flowdeck_app.screens.run_panel import PanelView
 from flowdeck_app.screens.run_strips import Line
 from flowdeck_app.screens.task_actions import TaskActions
@@ -40,7 +41,7 @@ class TaskScreen(TaskActions):
 
     def compose_content(self) -> ComposeResult:
         """Yield headline, tabs, panes and the lines below."""
-        yield Line(id="task-headline")
+        yield Headline(id="task-headline")
         yield TabStrip(TABS, id="task-tabs")
         yield QueryBar(None, "text in what is shown", id="task-search")
         with ContentSwitcher(initial="traceback", id="task-panes"):

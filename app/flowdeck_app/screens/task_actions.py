@@ -139,7 +139,7 @@ class TaskActions(TaskBase, FromFailed):
 
     # -- taking out ------------------------------------------------------------------------
 
-    def action_take_copy(self) -> None:
+    def copy_focused(self) -> None:
         """Copy the traceback as text, or the row under the cursor of other views."""
         view = self.focused
         if self.tab == "traceback" and self.exception is not None:

@@ -6,15 +6,16 @@ column with the highest ``drop`` goes first. What is left over goes to the colum
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from textual.content import Content, Span
 
 from flowdeck_app.views.text import fit, fit_middle, fit_right
+from flowdeck_app.views.text import width as width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowdeck_app.views.look import Look
 
@@ -39,6 +40,8 @@ class Column(Generic[R]):
         most: greatest width (0: no limit).
         drop: 0 is never dropped; the highest goes first.
         since: least width of the table at which it is shown at all.
+        fits: it takes no more than its texts need.
+        first: it gets that before other columns grow.
         align: ``left``, ``right`` or ``middle`` (left, cut in the middle).
         gap: cells before the column.
         order: name of the sort order that a click on the heading asks for.
@@ -57,6 +60,8 @@ class Column(Generic[R]):
     align: str = "left"
     gap: int = 1
     order: str = ""
+    fits: bool = False
+    first: bool = False
     paint: Callable[[R, Look, int], Content] | None = None
 
 
@@ -87,17 +92,52 @@ class Layout(Generic[R]):
         return None
 
 
-def lay_out(columns: Sequence[Column[R]], width: int) -> Layout[R]:
-    """Choose columns and widths for a line of ``width`` cells."""
+def lay_out(
+    columns: Sequence[Column[R]], width: int, needs: Mapping[str, int] | None = None
+) -> Layout[R]:
+    """Choose columns and widths for a line of ``width`` cells.
+
+    Args:
+        columns: all there are, in the order shown.
+        width: cells of the line.
+        needs: cells that the texts of a column need, by its key; which columns are shown does not
+            depend on it, so none comes or goes while rows are scrolled.
+    """
     shown = [column for column in columns if width >= column.since]
     while len(shown) > 1 and _least(shown) > width:
         droppable = [column for column in shown if column.drop]
         if not droppable:
             break
         shown.remove(max(droppable, key=lambda column: column.drop))
+    known = {} if needs is None else needs
+    shown = [_fitted(column, known[column.key]) if column.key in known else column
+             for column in shown]  # fmt: skip
     widths = {column.key: column.width for column in shown}
-    _share(shown, widths, width - _least(shown))
+    _share(
+        [column for column in shown if column.first and column.key in known],
+        widths,
+        width - _least(shown),
+    )
+    _share(shown, widths, width - _taken(shown, widths))
+    own = {column.key: column for column in columns}  # what nobody needs goes where it may
+    _share([own[column.key] for column in shown], widths, width - _taken(shown, widths))
     return Layout(tuple((column, widths[column.key]) for column in shown), width)
+
+
+def _taken(columns: Sequence[Column[R]], widths: Mapping[str, int]) -> int:
+    return sum(widths[column.key] + column.gap for column in columns)
+
+
+def _fitted(column: Column[R], need: int) -> Column[R]:
+    """Return the column as wide as its texts and its title with the arrow need, within its limits."""
+    wanted = max(need, width_of(column.title) + (2 if column.order else 0), 4) + 1
+    most = min(wanted, column.most) if column.most else wanted
+    return replace(column, width=min(column.width, most), most=most, grow=column.grow or 1)
+
+
+def needs_of(columns: Sequence[Column[R]], record: R, look: Look) -> dict[str, int]:
+    """Return the cells that the texts of a record need in the columns that fit their texts."""
+    return {c.key: width_of(c.cell(record, look)[0]) for c in columns if c.fits}
 
 
 def _least(columns: Sequence[Column[R]]) -> int:

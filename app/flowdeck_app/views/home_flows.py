@@ -77,7 +77,18 @@ def _where(row: FlowRow, look: Look) -> Cell:
 
 
 FLOW_COLUMNS: Final[tuple[Column[FlowRow], ...]] = (
-    Column("flow", "Flow", _name, width=16, grow=3, most=34, align="middle", order="name"),
+    Column(
+        "flow",
+        "Flow",
+        _name,
+        width=16,
+        grow=3,
+        most=40,
+        align="middle",
+        order="name",
+        fits=True,
+        first=True,
+    ),
     Column(
         "history", f"Last {HISTORY} runs", _no_text, width=HISTORY, drop=3, gap=2, paint=_history
     ),

@@ -10,7 +10,7 @@ from textual.content import Content, Span
 from flowdeck_app.glyphs import SIGNS, Kind
 from flowdeck_app.text.times import size
 from flowdeck_app.views.progress import spark_content
-from flowdeck_app.views.text import clean, cut, number
+from flowdeck_app.views.text import clean, cut, number, wrap_cells
 from flowdeck_app.views.times import ago
 from flowdeck_store.states import BUCKETS
 
@@ -74,6 +74,14 @@ def health_lines(health: HomeHealth, cells: int, look: Look) -> list[Content]:
         lines.append(_fact("Disk", f"{size(health.free)} free", cells, look))
     lines += ["", *_last_failure(health, cells, look)]  # type: ignore[list-item]
     return [line if isinstance(line, Content) else Content(line) for line in lines]
+
+
+def trouble_lines(trouble: str, cells: int, look: Look) -> list[Content]:
+    """Return why the record cannot be read, in lines of ``cells`` cells."""
+    text = clean(trouble, 600, newline=" ", ascii_only=look.symbols.ascii)
+    lines = [line.strip() for line in wrap_cells(text, cells)]
+    title = cut("The record cannot be read", cells, ellipsis=look.symbols.ellipsis)
+    return [Content.styled(title, "bold $fd-failed"), Content(""), *map(Content, lines)]
 
 
 def _fact(label: str, text: str, cells: int, look: Look) -> Content:

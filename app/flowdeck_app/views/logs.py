@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
-from flowdeck_app.views.text import DRAWN, clean, clean_lines, fit, wrap_cells
+from flowdeck_app.views.text import DRAWN, clean, clean_lines, fit, fit_middle, wrap_cells
 from flowdeck_app.views.times import TimeMode, clock
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def log_lines(
     """
     prefix, spans = log_prefix(record, look, start_us)
     if task_cells:
-        shown = fit(clean(task, 200), task_cells, ellipsis=look.symbols.ellipsis)
+        shown = fit_middle(clean(task, 200), task_cells, ellipsis=look.symbols.ellipsis)
         spans.append(Span(len(prefix), len(prefix) + len(shown), "$fd-muted"))
         prefix += shown + " "
     tone = "$fd-muted" if record.level < logging.INFO else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.content import Content, Span
 
 from flowdeck_app.glyphs import SIGNS, kind_of, word_of
+from flowdeck_app.views.tasks import short_message
 from flowdeck_app.views.text import clean, cut, fit
 from flowdeck_app.views.times import between, duration, moment
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from flowdeck_store.summaries import TaskGroup
 
 _LABEL: Final = 16
-#: How the message of a failed task run begins; that it failed is known here.
-_FAILED_SO: Final = "Task run encountered an exception"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def _first(left: Side, right: Side) -> list[Line]:
     def text(side: Side) -> str:
         if side.failed is None:
             return "no failed task"
-        said = (side.failed.message or side.failed.state).removeprefix(_FAILED_SO).lstrip(": ")
+        said = short_message(side.failed.message or side.failed.state)
         return f"{side.failed.name}: {said}"
 
     return [_line("Failed in", text(left), text(right))]
@@ -180,6 +179,20 @@ def compare_lines(
         lines += [_drawn(fact, room, look) for fact in shown]
         lines.append(Content(""))
     return lines or [Content("The two runs do not differ in anything recorded.")]
+
+
+def compare_heads(left: Side, right: Side, cells: int, look: Look) -> Content:
+    """Return the heading of the two columns: which run is which."""
+    room = max((cells - _LABEL - 6) // 2, 8)
+    plain, end = look.symbols.ascii, look.symbols.ellipsis
+
+    def head(side: Side) -> str:
+        number = f" #{side.run.id}"
+        name = clean(side.run.name, 200, newline=" ", ascii_only=plain)
+        return cut(name, max(room - len(number), 1), ellipsis=end) + number
+
+    text = " " * (_LABEL + 3) + fit(head(left), room, ellipsis=end) + "  " + head(right)
+    return Content(text, [Span(0, len(text), "bold $fd-strong")], strip_control_codes=False)
 
 
 def _drawn(fact: Line, room: int, look: Look) -> Content:

@@ -29,7 +29,8 @@ def ended_tasks(counts: tuple[int, ...]) -> int:
 
 
 def _glyph(row: RunRow, look: Look) -> Cell:
-    return glyph_cell(row.record.code, row.record.named, look)
+    sign, style = glyph_cell(row.record.code, row.record.named, look)
+    return sign, "$fd-faint" if row.repaired_by is not None else style
 
 
 def _name(row: RunRow, look: Look) -> Cell:
@@ -41,7 +42,8 @@ def _flow(row: RunRow, look: Look) -> Cell:
 
 
 def _state(row: RunRow, look: Look) -> Cell:
-    return word_cell(row.record.code, row.record.named)
+    word, style = word_cell(row.record.code, row.record.named)
+    return word, "$fd-faint" if row.repaired_by is not None else style
 
 
 def _started(row: RunRow, look: Look) -> Cell:
@@ -95,6 +97,9 @@ def _progress(row: RunRow, look: Look, cells: int) -> Content:
 
 
 def _failed_in(row: RunRow, look: Look) -> Cell:
+    if row.repaired_by is not None:  # nobody needs to look any more
+        name = clean(row.repaired_by, 300, ascii_only=look.symbols.ascii)
+        return f"{look.symbols.of(Kind.COMPLETED)} re-run {name}", "$fd-muted"
     if row.failed_in:
         return clean(row.failed_in, 300), "$fd-failed"
     wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
@@ -113,13 +118,37 @@ def _tags(row: RunRow, look: Look) -> Cell:
 #: History: in the order shown.
 RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
-    Column("run", "Run", _name, 12, grow=5, most=24, align="middle", order="name"),
-    Column("flow", "Flow", _flow, 11, grow=2, most=28, align="middle", order="flow"),
+    Column(
+        "run",
+        "Run",
+        _name,
+        15,
+        grow=5,
+        most=28,
+        align="middle",
+        order="name",
+        fits=True,
+        first=True,
+    ),
+    Column(
+        "flow",
+        "Flow",
+        _flow,
+        9,
+        grow=3,
+        most=28,
+        align="middle",
+        order="flow",
+        fits=True,
+        first=True,
+    ),
     Column("state", "State", _state, 10, order="problems"),
     Column("started", "Started", _started, 9, most=12, drop=2, order="newest"),
     Column("time", "Time", _time, 7, align="right", order="duration"),
     Column("median", "×p50", lambda row, look: ("", ""), 8, drop=5, paint=_times_median),
-    Column("tasks", "Tasks", _tasks, 8, grow=1, most=11, drop=3, align="right"),
+    Column(
+        "tasks", "Tasks", _tasks, 7, grow=1, most=11, drop=3, align="right", fits=True, first=True
+    ),
     Column("failed", "Failed in", _failed_in, 10, grow=3, drop=1, gap=2),
     Column("runner", "Runner", _runner, 10, drop=6),
     Column("tags", "Tags", _tags, 8, grow=1, most=24, drop=7),
@@ -127,8 +156,8 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
 #: Home's list of active and recent runs.
 RECENT_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
-    Column("run", "Run", _name, 16, grow=2, most=24, align="middle"),
-    Column("flow", "Flow", _flow, 10, grow=2, most=28, align="middle", drop=1),
+    Column("run", "Run", _name, 16, grow=3, most=28, align="middle", fits=True, first=True),
+    Column("flow", "Flow", _flow, 10, grow=2, most=28, align="middle", drop=1, fits=True, first=True),
     Column("progress", "Progress", lambda row, look: ("", ""), 12, grow=3, most=40, drop=2,
            paint=_progress),
     Column("time", "Time", _time, 7, align="right"),

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from flowdeck_app.rows import TaskRow
     from flowdeck_app.views.look import Look
 
-#: How the message of a failed task run begins; the state's word says it already.
-_FAILED_SO: Final = "Task run encountered an exception"
+#: How messages of failed runs begin; the state's word says it already.
+_FAILED_SO: Final = ("Task run encountered an exception", "Flow run encountered an exception")
 
 
 def _glyph(row: TaskRow, look: Look) -> Cell:
@@ -78,7 +78,10 @@ def _blocks(code: int, named: str | None) -> bool:
 
 def short_message(message: str) -> str:
     """Return what a state says without the words that every failed one begins with."""
-    return message.removeprefix(_FAILED_SO).lstrip()
+    for begin in _FAILED_SO:
+        if message.startswith(begin):
+            return message.removeprefix(begin).lstrip(".: ") or message
+    return message
 
 
 def _message(row: TaskRow, look: Look) -> Cell:
@@ -92,13 +95,13 @@ def _message(row: TaskRow, look: Look) -> Cell:
 #: In the order shown; the drop order is that of the design (worker goes first).
 TASK_COLUMNS: Final[tuple[Column[TaskRow], ...]] = (
     Column("glyph", "", _glyph, 1, gap=0),
-    Column("task", "Task", _name, 14, grow=3, most=40, align="middle", order="name"),
+    Column("task", "Task", _name, 14, grow=3, most=40, align="middle", order="name", fits=True),
     Column("state", "State", _state, 10, order="problems"),
     Column("start", "Start", _start, 8, drop=3, since=84, align="right", order="start"),
     Column("time", "Time", _time, 7, align="right", order="duration"),
     Column("try", "Try", _try, 4, drop=2, since=84, gap=2),
-    Column("worker", "Worker", _worker, 6, grow=1, most=18, drop=5, since=92),
-    Column("waits", "Waits on", _waits, 12, grow=1, most=26, drop=4, since=88),
+    Column("worker", "Worker", _worker, 6, grow=1, most=18, drop=5, since=92, fits=True),
+    Column("waits", "Waits on", _waits, 12, grow=1, most=26, drop=4, since=88, fits=True),
     Column("message", "Message", _message, 12, grow=6, drop=1),
 )
 #: Sort orders that ``s`` goes through.

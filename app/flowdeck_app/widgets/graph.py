@@ -32,7 +32,7 @@ class GraphView(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     GraphView {
-        background: $background; color: $foreground; height: 1fr; padding: 0 1;
+        background: $background; color: $foreground; height: 1fr; padding: 1 2 0 2;
         scrollbar-size: 1 1;
     }
     """

@@ -39,6 +39,8 @@ class LineBase(ScrollView, Generic[R]):
         monotonic: the clock of the freeze, in seconds; tests replace it.
     """
 
+    #: Whether rows say how long ago something was.
+    AGES: ClassVar[bool] = False
     #: Whether there is a follow mode (logs).
     FOLLOWS: ClassVar[bool] = False
 

@@ -25,6 +25,8 @@ R = TypeVar("R")
 FREEZE: Final = 2.0
 #: Seconds between two loads while news keeps coming.
 REST: Final = 0.1
+#: Seconds between two looks at the clock of rows that say how long ago something was.
+AGE: Final = 10
 #: Seconds until a view says that it is loading.
 SLOW: Final = 0.3
 
@@ -48,6 +50,7 @@ class LineRows(LineBase[R]):
         self._hurry = asyncio.Event()
         self._wanted: set[int] = set()
         self._thaw_set = False
+        self._ticks = 0
 
     def show(self, source: Source[R], *, key: Key | None = None, top: bool = False) -> None:
         """Show another source (another run, another filter).
@@ -132,6 +135,9 @@ class LineRows(LineBase[R]):
             return 1.0
         if data is self._next:
             self._switch()
+            if snapshot.cursor is None and not self.follow:  # its row is not among these
+                self.cursor, self._cursor_key = 0, None
+                snapshot = await data.snapshot(self._ask_top())
         if data is self._data and data.take(snapshot):
             self._apply(snapshot)
             if self._reveal:
@@ -166,9 +172,12 @@ class LineRows(LineBase[R]):
         self._thaw_set = False
         self.reload()
 
+    def _ask_top(self) -> Ask:
+        return Ask(0, self.body_height, 0, None, 0, None, self.FOLLOWS)
+
     def _ask(self) -> Ask:
         if self._at_top:
-            return Ask(0, self.body_height, 0, None, 0, None, self.FOLLOWS)
+            return self._ask_top()
         anchor = self.cursor
         top, body = self.top, self.body_height
         anchor_key = self._cursor_key
@@ -257,7 +266,12 @@ class LineRows(LineBase[R]):
             self.refresh()
 
     def _tick(self) -> None:
-        if self.screen.is_current and self._drawing.expire_live():
+        if not self.screen.is_current:
+            return
+        self._ticks += 1
+        if self.AGES and self._ticks % AGE == 0:
+            self.redraw()
+        elif self._drawing.expire_live():
             self._drawing.repaint_changed()
 
     def on_resize(self, event: events.Resize) -> None:

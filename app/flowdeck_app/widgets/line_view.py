@@ -270,6 +270,11 @@ class LineView(LineRows[R], can_focus=True):
         elif self.new_below and new_value >= self._drawing.last_top():
             self.new_below = 0
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Put the thumb where the window is: rows may have been scrolled before there was a bar."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     # -- selection -------------------------------------------------------------------------
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:

@@ -72,6 +72,12 @@ class LogView(LineView[LogRecord]):
         """Return the whole message, uncut."""
         return row.message
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other lines are in view, also without the cursor having moved (wheel, scrollbar)."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(Changed(self))
+
     def set_wrap(self, wrap: bool) -> None:
         """Wrap long lines, or cut them."""
         self.wrapped = wrap

@@ -26,6 +26,7 @@ class RunTable(TableView[RunRow]):
         recent: Home's short form: progress instead of figures, no sorting, no marks.
     """
 
+    AGES = True
     DEFAULT_CSS = """
     RunTable { height: 1fr; }
     """

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, Unpack
 
 from textual.message import Message
 
 from flowdeck_app.actions import bindings
-from flowdeck_app.views.columns import Column, Layout, heading_content, lay_out, row_content
+from flowdeck_app.views.columns import (
+    Column,
+    Layout,
+    heading_content,
+    lay_out,
+    needs_of,
+    row_content,
+)
 from flowdeck_app.widgets.line_view import LineView
 
 if TYPE_CHECKING:
@@ -18,9 +25,12 @@ if TYPE_CHECKING:
 
     from flowdeck_app.views.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Source
+    from flowdeck_app.widgets.source import Key, Source
 
 R = TypeVar("R")
+
+#: Rows that are remembered as measured; beyond, they are measured again.
+MEASURED: Final = 20_000
 
 
 class TableView(LineView[R], Generic[R]):
@@ -66,12 +76,32 @@ class TableView(LineView[R], Generic[R]):
         super().__init__(source, empty=empty, **names)
         self.columns, self.order, self.orders, self.marking = columns, order, orders, marks
         self._layout: Layout[R] = Layout((), -1)
+        self._needs: dict[str, int] = {}
+        self._measured: set[Key] = set()
 
     def layout_for(self, width: int) -> Layout[R]:
         """Return the columns shown at a width."""
         if self._layout.width != width:
-            self._layout = lay_out(self.columns, width)
+            self._layout = lay_out(self.columns, width, self._needs)
         return self._layout
+
+    def _rows_came(self) -> None:
+        """Make room for what the rows in view say; columns never get narrower while they scroll."""
+        look, needs = self.look, dict(self._needs)
+        for place in range(self.top, self.top + self.body_height):
+            row = self.row_at(place)
+            if row is None or (key := self.key_of(row)) in self._measured:
+                continue
+            self._measured.add(key)
+            for name, cells in needs_of(self.columns, row, look).items():
+                needs[name] = max(needs.get(name, 0), cells)
+        if len(self._measured) > MEASURED:
+            self._measured.clear()
+        if needs != self._needs:
+            self._needs = needs
+            self._layout = Layout((), -1)
+            self._drawing.clear()
+        super()._rows_came()
 
     def set_columns(self, columns: Sequence[Column[R]]) -> None:
         """Show other columns."""
