@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flowdeck_app.views.text import width
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -40,12 +42,13 @@ class Terminal:
     ) -> None:
         self._socket = f"flowdeck-{uuid.uuid4().hex[:12]}"
         command = shlex.join([sys.executable, "-P", "-m", "flowdeck_app"])
-        width, height = map(str, size)
+        columns, lines = map(str, size)
         given = {"FLOWDECK_HOME": str(home), **(env or {})}
         self._tmux(
-            "-f", os.devnull, "new-session", "-d", "-s", "app", "-x", width, "-y", height,
+            "-f", os.devnull, "new-session", "-d", "-s", "app", "-x", columns, "-y", lines,
             "-c", str(folder), *(word for item in given.items() for word in ("-e", "=".join(item))),
             command,
+            ";", "set-option", "-s", "set-clipboard", "on",
         )  # fmt: skip
 
     def _tmux(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -91,6 +94,53 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type a text."""
         self._tmux("send-keys", "-t", "app", "-l", text)
+
+    def burst(self, text: str) -> None:
+        """Send bytes in one go, control characters as they are."""
+        self._tmux("send-keys", "-t", "app", "-H", *(f"{byte:02x}" for byte in text.encode()))
+
+    # -- the mouse: what a terminal sends while an app has asked for SGR reports (1006) -------
+
+    @staticmethod
+    def _report(button: int, at: tuple[int, int], *, up: bool = False) -> str:
+        return f"\x1b[<{button};{at[0] + 1};{at[1] + 1}{'m' if up else 'M'}"
+
+    def place(self, text: str, part: int = 0) -> tuple[int, int]:
+        """Wait for a text and return the cell (column, line) of one of its letters."""
+        for y, line in enumerate(self.until(text).splitlines()):
+            if text in line:
+                return width(line[: line.index(text)]) + part, y
+        raise AssertionError(text)
+
+    def click(self, at: str | tuple[int, int], times: int = 1) -> None:
+        """Click on a text or a cell."""
+        spot = self.place(at) if isinstance(at, str) else at
+        self.burst((self._report(0, spot) + self._report(0, spot, up=True)) * times)
+
+    def wheel(self, at: tuple[int, int], lines: int) -> None:
+        """Turn the wheel: up with a negative number."""
+        self.burst(self._report(64 if lines < 0 else 65, at) * abs(lines))
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int], *, grabbed: bool = False) -> None:
+        """Press the button on one cell, move to another, and let go.
+
+        Args:
+            start: where the button is pressed.
+            end: where it is released.
+            grabbed: wait until what was pressed has changed its look, as a scrollbar does.
+        """
+        between = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
+        self.burst(self._report(35, start))  # the pointer comes
+        before = self._drawn()
+        self.burst(self._report(0, start))
+        if grabbed:
+            self.until(lambda _: self._drawn() != before)
+        self.burst("".join(self._report(32, spot) for spot in (between, end)))
+        self.burst(self._report(0, end, up=True))
+
+    def clipboard(self) -> str:
+        """Return what the app has put into the terminal's clipboard (OSC 52)."""
+        return self._tmux("show-buffer").stdout
 
     def until(self, what: str | Callable[[str], object], seconds: float = 60.0) -> str:
         """Wait until the screen shows a text (or fulfils a condition), and return the screen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,30 +40,6 @@ def gated(gate: str) -> str:
     """Waits until a file is there."""
     return wait_for(gate)
 '''
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A working folder with flows in it."""
-    work = tmp_path / "work"
-    work.mkdir()
-    return work
-
-
-@pytest.fixture
-def opened(home: Path, folder: Path) -> Iterator[Callable[..., Terminal]]:
-    """Open the app in a terminal; all of them are closed at the end."""
-    terminals: list[Terminal] = []
-
-    def open_one(
-        size: tuple[int, int] = (100, 30), env: Mapping[str, str] | None = None
-    ) -> Terminal:
-        terminals.append(Terminal(home, folder, size, env))
-        return terminals[-1]
-
-    yield open_one
-    for terminal in terminals:
-        terminal.close()
 
 
 def newest(home: Path) -> FlowRunRecord:
@@ -243,3 +219,20 @@ def test_the_app_has_the_terminals_size_whatever_the_environment_says(
     app.until(lambda shown: len(shown.splitlines()[0]) > 90)
     app.resize((120, 36))
     app.until(lambda shown: len(shown.splitlines()[0]) > 110)
+
+
+def test_keys_that_come_in_one_burst_act_in_the_order_typed(
+    opened: Callable[..., Terminal], folder: Path
+) -> None:
+    (folder / "gated.py").write_text(GATED)
+    app = opened()
+    app.until("never run")
+    app.burst("/orld\x01hello w\x05!")  # ctrl+a, ctrl+e
+    app.until("/ hello world!")
+    app.burst("\x01\x0bgat\r")  # ctrl+a, ctrl+k, enter
+    app.until(lambda shown: re.search(r"/ gat\s", shown) and "▌  gated" in shown)
+    app.press("r")
+    app.until("-p gate= --detach")
+    app.burst("late\x01early \x05 end\x01\x0bonly this")
+    app.until(lambda shown: "only this" in as_one_line(shown))
+    assert "early" not in app.screen()
