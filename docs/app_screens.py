@@ -2,7 +2,8 @@
 
     python docs/app_screens.py [FOLDER]
 
-Nothing is made up: what is shown was recorded while this command ran.
+Nothing is made up: what is shown was recorded while this command ran. How fast the machine is does
+not matter: the live run waits in the middle until its pictures are drawn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from textual.worker import WorkerCancelled
 
 from flowdeck_store.reader import Reader
+from flowdeck_store.states import BUCKETS
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
@@ -33,12 +35,18 @@ FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}|<!--.*?-->", re.DOTALL)
 
 Step = Callable[[Any, Any], Awaitable[None]]
 
+#: While this file is there the last pages keep the run waiting.
+HOLD = "no-answer"
+#: Tasks of the live run that are over by then, and all that there are.
+HELD_AT = (27, 41)
+
 #: A flow that takes its time, so that a picture shows it at work; one page never comes.
 INVOICES = '''
 """Fetch the invoices of a day, page by page."""
 
 import datetime
 import time
+from pathlib import Path
 from typing import Literal
 
 from flowdeck import flow, get_run_logger, task
@@ -48,7 +56,14 @@ class BadGateway(Exception):
     """The other side did not answer."""
 
 
+def answered(page: int, first: int) -> None:
+    """Wait until the other side has this page; the first ones it has at once."""
+    while page >= first and Path("no-answer").exists():
+        time.sleep(0.05)
+
+
 def get(url: str, token: str, page: int, pace: float) -> list[dict]:
+    answered(page, 14)
     time.sleep((0.5 + page % 5 * 0.6) * pace)
     if page == 7:
         raise BadGateway(f"502 for {url}")
@@ -77,6 +92,7 @@ def clean(page: int, rows: list[dict], pace: float) -> int:
     good = [row for row in rows if row["cents"]]
     logger.info("read %d invoices", len(rows))
     time.sleep((0.6 + page % 4) * pace)
+    answered(page, 12)
     logger.warning("%d invoice is worth nothing, dropped", len(rows) - len(good))
     time.sleep((1 + page % 3) * pace)
     return sum(row["cents"] for row in good)
@@ -133,19 +149,24 @@ def fill(home: Path) -> None:
     run(home, "retries.py", "--quiet")
     run(home, "async_flow.py", "--quiet")
     run(home, "caching.py", "--quiet")
-    for pages in (18, 22, 19, 21, 20):
+    for pages in (18, 22, 5, 21):
         start(home, pages)
     start(home, 20, "-p", "strict=true")
-    start(home, 5)
+    start(home, 20)
+    wait_for_all(home)
+
+
+def wait_for_all(home: Path) -> None:
+    """Wait until no run goes on."""
     with Reader.open(home) as reader:
         while reader.runs("state:running,pending,scheduled", limit=1):
             time.sleep(0.2)
 
 
-def start(home: Path, pages: int, *options: str) -> None:
-    """Start a run that takes most of a minute."""
-    run(home, "invoices.py", "-p", "day=2026-11-22", "-p", f"pages={pages}", "-p", "pace=1.6",
-        "--tag", "prod", "--runner-opt", "max_workers=5", "--detach", *options)  # fmt: skip
+def start(home: Path, pages: int, *options: str, pace: float = 1.6, workers: int = 5) -> None:
+    """Start a run in a process of its own."""
+    run(home, "invoices.py", "-p", "day=2026-11-22", "-p", f"pages={pages}", "-p", f"pace={pace}",
+        "--tag", "prod", "--runner-opt", f"max_workers={workers}", "--detach", *options)  # fmt: skip
 
 
 async def keys(pilot: Any, *pressed: str) -> None:
@@ -175,15 +196,21 @@ async def launch_dialog(app: Any, pilot: Any) -> None:
 
 
 async def run_screen(app: Any, pilot: Any) -> None:
-    """The live run when one task has failed and others go on; the cursor is on one of these."""
+    """The live run when nothing moves any more until its pictures are drawn: one task has failed,
+    eight are running, the cursor is on one of these that has logged something."""
     run_id = await newest(app, "flow:invoices")
-    while not await app.access.ask(  # noqa: ASYNC110 - another process ends the wait
-        lambda reader: reader.tasks(run_id, "state:failed", limit=1)
-    ):
+    while await app.access.ask(lambda reader: how_far(reader, run_id)) != (*HELD_AT, 8):  # noqa: ASYNC110 - another process ends the wait
         await asyncio.sleep(0.1)
     app.open_run(run_id)
     await calm(pilot)
-    await keys(pilot, "j", "j")
+    await keys(pilot, *"jjjjjjj")
+
+
+def how_far(reader: Reader, run_id: int) -> tuple[int, int, int]:
+    """Return how many tasks of a run are over, how many there are, how many are running."""
+    counts = dict(zip(BUCKETS, reader.run(run_id).counts, strict=True))
+    going = sum(counts[name] for name in ("scheduled", "pending", "running"))
+    return sum(counts.values()) - going, sum(counts.values()), counts["running"]
 
 
 async def timeline(app: Any, pilot: Any) -> None:
@@ -202,13 +229,8 @@ async def logs(app: Any, pilot: Any) -> None:
 
 
 async def finished(app: Any, pilot: Any) -> None:
-    """The run that was live, when it is over."""
-    run_id = await newest(app, "flow:invoices")
-    while not (  # noqa: ASYNC110 - another process ends the wait
-        await app.access.ask(lambda reader: reader.run(run_id))
-    ).is_final:
-        await asyncio.sleep(0.2)
-    app.open_run(run_id)
+    """The newest run that is over; the live one has only waited for the most part."""
+    app.open_run(await newest(app, "flow:invoices state:completed"))
     await calm(pilot)
 
 
@@ -232,7 +254,7 @@ async def help_screen(app: Any, pilot: Any) -> None:
     await keys(pilot, "question_mark")
 
 
-#: In this order: the first three are drawn while a run goes on.
+#: All are drawn while a run goes on.
 PICTURES: dict[str, Step] = {
     "run": run_screen,
     "home": home_screen,
@@ -278,9 +300,14 @@ def main() -> None:
         os.chdir(flows)
         os.environ["FLOWDECK_HOME"] = str(home)
         fill(home)
-        start(home, 20)
-        for name in PICTURES:
-            asyncio.run(draw(home, name, folder))
+        Path(HOLD).touch()
+        start(home, 20, pace=0.3, workers=9)  # one is free for what need not wait
+        try:
+            for name in PICTURES:
+                asyncio.run(draw(home, name, folder))
+        finally:
+            Path(HOLD).unlink()
+            wait_for_all(home)
         os.chdir(HERE)
 
 
