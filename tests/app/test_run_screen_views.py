@@ -209,6 +209,18 @@ class TestPanels:
         states = self._states() * 10
         assert "…" in "".join(part for part, _ in states_line(states, LOOK, most=5))
 
+    def test_a_wait_is_told_from_the_attempt_after_it(self) -> None:
+        """Otherwise a task run that failed twice has the sign of a retry twice in a row."""
+        seen = [(1, None), (2, None), (0, "AwaitingRetry"), (2, "Retrying"), (4, None)]
+        states = [
+            StateRecord(seq, 1, 1, code, named, NOW + seq * 1000, None, None)
+            for seq, (code, named) in enumerate(seen)
+        ]
+        line = "".join(part for part, _ in states_line(states, LOOK))
+        assert [sign for sign in line if sign in "◌▸↻✗"] == ["◌", "▸", "↻", "▸", "✗"]
+        rows = [row.content.plain.split()[-1] for row in state_rows(states, LOOK)]
+        assert rows == ["pending", "running", "retrying", "running", "failed"]
+
     def test_results_say_whether_they_are_kept(self) -> None:
         kept = ResultRecord(1, NOW, "list", 12, "[1,\n2]", "ab/c")
         assert [row.content.plain.split()[0] for row in result_rows(kept, LOOK)] == [

@@ -17,6 +17,7 @@ from flowdeck_app.text.times import size
 from flowdeck_app.views.states import state_cell, style_of
 from flowdeck_app.views.text import clean, clean_lines, fit
 from flowdeck_app.views.times import clock, duration
+from flowdeck_store.states import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -87,13 +88,18 @@ def _cells(names: Iterable[str]) -> int:
 # -- states ----------------------------------------------------------------------------------------
 
 
+def _own(state: StateRecord) -> str | None:
+    """Return the name a state has in a history: there the wait is the retry, and this an attempt."""
+    return None if (state.code, state.named) == (RUNNING, "Retrying") else state.named
+
+
 def state_rows(states: Sequence[StateRecord], look: Look) -> list[PanelRow]:
     """Return the state history: time, step, state, message."""
     rows: list[PanelRow] = []
     before: int | None = None
     for state in states:
         step = "" if before is None else f"+{duration((state.us - before) / 1e6)}"
-        word, style = state_cell(state.code, state.named, look)
+        word, style = state_cell(state.code, _own(state), look)
         message = clean(state.message or "", ascii_only=look.symbols.ascii, newline=" ")
         line = content(
             (clock(state.us, look.zone, fraction=3), "$fd-muted"),
@@ -119,7 +125,7 @@ def states_line(states: Sequence[StateRecord], look: Look, most: int = 12) -> li
                 pieces.append((f" {signs.separator} {signs.ellipsis}", "$fd-faint"))
             before = state.us
             continue
-        kind = kind_of(state.code, state.named)
+        kind = kind_of(state.code, _own(state))
         if before is None:
             pieces.append((clock(state.us, look.zone) + " ", "$fd-muted"))
         else:
