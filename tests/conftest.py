@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as of_hypothesis
 
 for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
     del os.environ[_name]
@@ -21,6 +23,10 @@ for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Shells have what they start in the background ignore Ctrl-C, and processes of tests inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is, nothing about what is tested.
+of_hypothesis.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+of_hypothesis.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

@@ -63,13 +63,21 @@ def bind(
     Raises:
         ParameterBindError: the arguments do not fit.
     """
+    extra = _name_of_kind(signature, _Kind.VAR_KEYWORD)
+    # A keyword with the name of a positional-only parameter is one for `**kwargs`; `inspect` of
+    # some versions refuses it.
+    only = _Kind.POSITIONAL_ONLY
+    named = {p.name for p in signature.parameters.values() if extra and p.kind is only}
     try:
-        bound = signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **{k: v for k, v in kwargs.items() if k not in named})
     except TypeError as error:
         raise ParameterBindError.from_bind_failure(
             function_name(fn), signature, error, args, kwargs
         ) from None
     bound.apply_defaults()
+    if extra and named & kwargs.keys():
+        rest = named | bound.arguments[extra].keys()
+        bound.arguments[extra] = {k: v for k, v in kwargs.items() if k in rest}
     return dict(bound.arguments)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from flowdeck.exceptions import ParameterBindError
@@ -39,7 +39,12 @@ arguments = st.lists(st.integers(), max_size=4).map(tuple)
 keywords = st.dictionaries(st.sampled_from("abcdexy"), st.integers(), max_size=4)
 
 
+def same_name_twice(b: Any = "b", /, **kwargs: Any) -> dict[str, Any]:
+    return dict(locals())
+
+
 @given(functions(), arguments, keywords)
+@example(same_name_twice, (), {"a": 0, "b": 1})
 def test_binding_takes_and_refuses_what_a_call_does(fn: Any, args: Any, kwargs: Any) -> None:
     try:
         expected = fn(*args, **kwargs)
