@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from app_data import NOW, ZONE
+import pytest
+from app_data import NOW, ZONE, run_row
 
 from flowdeck_app.glyphs import symbols
 from flowdeck_app.views.columns import Column, Layout, lay_out, needs_of
 from flowdeck_app.views.look import Look
+from flowdeck_app.views.runs import RUN_COLUMNS
 
 LOOK = Look(NOW, symbols(False), ZONE)
 
@@ -67,3 +69,22 @@ def test_texts_do_not_decide_which_columns_there_are() -> None:
 
 def test_wide_characters_count_as_two_cells() -> None:
     assert needs_of(COLUMNS, {"name": "日本", "flow": "ab"}, LOOK) == {"name": 4, "flow": 2}
+
+
+@pytest.mark.parametrize(
+    ("counts", "cells", "shown"),
+    [
+        ((0, 0, 0, 5000), 9, "5000/5000"),
+        ((0, 0, 0, 5000), 7, "  5k/5k"),
+        ((0, 0, 1880, 3120), 7, "3.1k/5k"),
+        ((0, 0, 1, 999_999), 8, "999k/1M"),
+        ((0, 0, 0, 12), 7, "  12/12"),
+    ],
+)
+def test_numbers_of_tasks_are_shortened_and_never_cut(
+    counts: tuple[int, ...], cells: int, shown: str
+) -> None:
+    record = run_row(1, counts=counts + (0,) * (9 - len(counts)))
+    column = next(column for column in RUN_COLUMNS if column.key == "tasks")
+    assert column.paint is not None
+    assert column.paint(record, LOOK, cells).plain.strip() == shown.strip()

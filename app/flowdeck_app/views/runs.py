@@ -10,7 +10,7 @@ from flowdeck_app.glyphs import ACTIVE, Kind, kind_of
 from flowdeck_app.views.columns import Cell, Column
 from flowdeck_app.views.progress import progress_content
 from flowdeck_app.views.states import glyph_cell, word_cell
-from flowdeck_app.views.text import clean, cut
+from flowdeck_app.views.text import clean, cut, fit_right
 from flowdeck_app.views.times import between, duration, moment
 from flowdeck_store.states import BUCKETS
 
@@ -84,6 +84,25 @@ def _tasks(row: RunRow, look: Look) -> Cell:
     return f"{ended_tasks(row.record.counts)}/{total}", "$fd-muted"
 
 
+def _tasks_fitted(row: RunRow, look: Look, cells: int) -> Content:
+    """``3120/5000``, or ``3.1k/5k`` where there is less room: a number is never cut."""
+    text, style = _tasks(row, look)
+    if len(text) > cells:
+        total = sum(row.record.counts)
+        text = f"{_thousands(ended_tasks(row.record.counts))}/{_thousands(total)}"
+    shown = fit_right(text, cells, ellipsis=look.symbols.ellipsis)
+    return Content(shown, [Span(0, len(shown), style)], strip_control_codes=False)
+
+
+def _thousands(number: int) -> str:
+    """``999``, ``3.1k``, ``5k``, ``120k``, ``1.2M``; never more than there are."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            whole, tenth = divmod(number * 10 // size, 10)
+            return f"{whole}.{tenth}{unit}" if tenth and whole < 10 else f"{whole}{unit}"
+    return str(number)
+
+
 def _progress(row: RunRow, look: Look, cells: int) -> Content:
     counts = row.record.counts
     total, done = sum(counts), ended_tasks(counts)
@@ -147,7 +166,17 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
     Column("time", "Time", _time, 7, align="right", order="duration"),
     Column("median", "×p50", lambda row, look: ("", ""), 8, drop=5, paint=_times_median),
     Column(
-        "tasks", "Tasks", _tasks, 7, grow=1, most=11, drop=3, align="right", fits=True, first=True
+        "tasks",
+        "Tasks",
+        _tasks,
+        7,
+        grow=1,
+        most=15,
+        drop=3,
+        align="right",
+        fits=True,
+        first=True,
+        paint=_tasks_fitted,
     ),
     Column("failed", "Failed in", _failed_in, 10, grow=3, drop=1, gap=2),
     Column("runner", "Runner", _runner, 10, drop=6),
