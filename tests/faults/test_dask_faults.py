@@ -19,6 +19,7 @@ from clusters import (
     identity,
     impostor,
     is_alive,
+    length,
     machine,
     note_pid_and_wait,
     states_of,
@@ -127,6 +128,62 @@ def test_a_completed_run_stays_completed_when_dask_computes_it_again(
     assert sum(text.startswith("Executed again on the cluster") for text in texts) == 1
 
 
+def test_a_value_is_computed_again_even_if_the_next_worker_dies_of_something_else(
+    tmp_path: Path,
+) -> None:
+    """The task was marked as one that has begun; since it ended, that says nothing any more."""
+
+    @task
+    def make(folder: str) -> bytes:
+        calls = len(os.listdir(folder))
+        with open(f"{folder}/{calls}.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(f"{folder}/{calls}.new", f"{folder}/{calls}")
+        if calls == 1:
+            time.sleep(100)
+        return bytes(100_000)
+
+    folder = tmp_path / "calls"
+    folder.mkdir()
+
+    def kill(call: int) -> None:
+        until(lambda: (folder / str(call)).exists())
+        os.kill(int((folder / str(call)).read_text()), signal.SIGKILL)
+
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs=TWO))
+    def f() -> Any:
+        big = make.submit(str(folder))
+        big.wait()
+        kill(0)
+        kill(1)
+        return length.submit(big).result()
+
+    assert f() == 100_000
+    assert sorted(os.listdir(folder)) == ["0", "1", "2"]
+
+
+def test_the_error_of_a_killed_task_says_what_happened(home: Path) -> None:
+    @task
+    def leave() -> None:
+        os._exit(1)
+
+    @flow(task_runner=DaskTaskRunner(cluster_kwargs={"n_workers": 1, "threads_per_worker": 1}))
+    def f() -> None:
+        leave.submit().wait()
+
+    with pytest.raises(distributed.KilledWorker) as caught:
+        f()
+    said = str(caught.value)
+    assert said.startswith("The worker tcp://")
+    assert "died: it was killed, ran out of memory, or its process exited." in said
+    assert "different workers" not in said
+    recording.close_all()
+    with Reader.open(home) as reader:
+        (failure, *_) = reader.failures(reader.resolve_run("@last").id, 1)
+    assert failure.exc_type.endswith(".KilledWorker")
+    assert failure.exc_msg == said
+
+
 # -- clusters that are gone, or never were ---------------------------------------------------------------
 
 
@@ -205,7 +262,7 @@ def test_a_worker_without_flowdeck_is_told_before_anything_is_sent(tmp_path: Pat
     ("found", "says"),
     [
         (("0.0.9", 99, "3.11.1"), "has flowdeck 0.0.9, which does not fit. Install flowdeck "),
-        (("x", 1, "2.7.18"), "runs Python 2.7.18, this flow Python "),
+        (("x", 2, "2.7.18"), "runs Python 2.7.18, this flow Python "),
         (ImportError("No module named 'flowdeck'"), "cannot import flowdeck (No module"),
         (OSError("odd"), "does not answer as it should: OSError: odd"),
     ],

@@ -1,4 +1,4 @@
-"""Noticing that nothing begins because there is nobody who could begin it."""
+"""Noticing that nothing goes on because there are no workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flowdeck.flow_run import FlowRun
 
-#: Seconds without a task that has begun, after which it is looked whether there are workers.
+#: Seconds between two looks whether there are workers while tasks are not done.
 _LOOK: Final = 5.0
 
 
@@ -37,7 +37,7 @@ class Idle:
         """Look now and then.
 
         Args:
-            waits: Dask has tasks, none of which has begun.
+            waits: Dask has tasks.
         """
         if waits and time.monotonic() > self._next:
             self._next = time.monotonic() + _LOOK

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from flowdeck.transport_events import decode
+from flowdeck.transport_events import END, decode
 from flowdeck_store.events import STATE
 from flowdeck_store.states import RUNNING
 
@@ -50,15 +50,19 @@ class Watcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
         """Take an event; called on the scheduler's loop."""
         if topic != self._topic or type(msg) is not bytes:
             return
-        self._put(msg)
         if self._marks:
             _, items = decode(msg)
             for item in items:
-                if any(event[0] == STATE and event[4] == RUNNING for event in item.events):
-                    self._mark(item.no)
+                for event in item.events:
+                    if event[0] == STATE and event[4] == RUNNING:
+                        self._mark(item.no, self._scheduler.allowed_failures)
+                    elif event[0] == END:
+                        # It may be executed again, for its value: as any other one then.
+                        self._mark(item.no, 0)
+        self._put(msg)  # last: whose end is known has no key any more
 
-    def _mark(self, no: int) -> None:
+    def _mark(self, no: int, suspicious: int) -> None:
         key = self._key_of(no)
         task = None if key is None else self._scheduler.tasks.get(key)
         if task is not None:
-            task.suspicious = max(task.suspicious, self._scheduler.allowed_failures)
+            task.suspicious = suspicious

@@ -191,12 +191,11 @@ class Session:
         if self._closing:
             return
         is_open = self._link.is_open
-        begun = waiting = False
+        waits = False
         for entry in list(self.book.entries.copy().values()):
             if entry.handle is None:
                 continue
-            begun |= entry.started
-            waiting = True
+            waits = True
             if entry.run.is_final:
                 self._abandoned(entry)
             elif not is_open:
@@ -206,7 +205,7 @@ class Session:
                 self._silent(entry)
             elif status != "pending":
                 self._lost(entry)
-        self._idle.tick(waits=is_open and waiting and not begun)
+        self._idle.tick(waits=is_open and waits)
 
     def _silent(self, entry: Entry) -> None:
         """A task that has ended while its last events, which left before, have not come."""
@@ -229,12 +228,7 @@ class Session:
             own = str(error.task) == str(future.key)
             if not own and not self._explained(entry):
                 return
-            where = getattr(error.last_worker, "address", None) or "unknown"
-            message = (
-                f"The worker {where} that executed the task died: it was killed, ran out of memory,"
-                " or its process exited."
-            )
-            self.book.crash(entry, error, f"{_CRASHED} KilledWorker: {message}")
+            self.book.crash(entry, dask_values.KilledWorker(error))
             return
         if error is None:
             if not self._explained(entry):
@@ -325,9 +319,6 @@ class Session:
         self._ask_workers(dask_worker.forget, self._uid)
         with contextlib.suppress(Exception):
             self._client.run_on_scheduler(dask_worker.forget_topic, self._topic)
-
-
-_CRASHED: Final = "Execution was interrupted by an unexpected exception:"
 
 
 def _retries(annotations: dict[str, Any]) -> int | None:

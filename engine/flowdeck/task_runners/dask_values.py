@@ -6,6 +6,7 @@ import contextlib
 from typing import Any, Final
 
 import distributed
+from distributed.scheduler import KilledWorker as _KilledWorker
 
 from flowdeck.task_runners import dask_worker
 
@@ -28,6 +29,26 @@ def weights(client: Any, futures: list[Any], limit: int, seconds: float) -> list
     with contextlib.suppress(TimeoutError), client.as_current():
         _wait(asked, timeout=max(seconds, 0.01))
     return [each.result() if each.status == "finished" else None for each in asked]
+
+
+class KilledWorker(_KilledWorker):  # type: ignore[misc,unused-ignore]
+    """What Dask says when workers die, in words that fit.
+
+    It counts workers that died; a task that had begun is not given to another one here.
+    """
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(error.task, error.last_worker, error.allowed_failures)
+
+    def __reduce__(self) -> Any:
+        return KilledWorker, (_KilledWorker(self.task, self.last_worker, self.allowed_failures),)
+
+    def __str__(self) -> str:
+        where = getattr(self.last_worker, "address", None) or "unknown"
+        return (
+            f"The worker {where} that executed the task died: it was killed, ran out of memory, or "
+            "its process exited."
+        )
 
 
 def why_lost(future: Any) -> str:
