@@ -7,6 +7,7 @@ after the engine's futures, ending runs whose worker is gone) is called on that 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Threads that wait for values and disks so that the book's own never does.
 _HELPERS: Final = 4
+#: Bytes of an exception up to which it comes to the flow's process without being asked for.
+_LARGE_ERROR: Final = 64 * 1024 * 1024
 
 
 class Book:
@@ -257,6 +260,8 @@ class Book:
         state = ended_state(entry, end, value)
         if entry.keeps and state.is_completed():
             self.help(self._keep, entry, state)
+        elif kind == REMOTE and not state.is_completed() and (data or 0) <= _LARGE_ERROR:
+            self.help(self._bring, entry, state)
         else:
             self._settle(entry, state)
 
@@ -279,6 +284,14 @@ class Book:
         except Exception as error:
             line(run, ERROR, f"The result is not kept: {type(error).__name__}: {error}")
             state.data = lazy
+        self.call(self._settle, entry, state)
+
+    def _bring(self, entry: Entry, state: State[Any]) -> None:
+        """Move an exception here that was too large to ride along, on a helper's thread: it is what
+        the flow fails with, also when the cluster is gone."""
+        assert isinstance(state.data, RemoteValue)
+        with contextlib.suppress(MissingResult):
+            state.data.keep()
         self.call(self._settle, entry, state)
 
     def _settle(self, entry: Entry, state: State[Any]) -> None:

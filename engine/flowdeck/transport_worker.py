@@ -336,7 +336,7 @@ def _data_of(state: State[Any], checked: _Checked, port: Port) -> tuple[int, Any
     pickling = pickling_of(port.pickling)
     if isinstance(value, BaseException):
         data = transport_errors.pack(value, pickling)
-        return (ERROR, data) if len(data) <= _SMALL_ERROR else (REMOTE, None)
+        return (ERROR, data) if len(data) <= _SMALL_ERROR else (REMOTE, len(data))
     found = checked.data if value is checked.value else carried(value, pickling)
     return (CARRIED, found) if type(found) is bytes else (REMOTE, found)
 

@@ -302,6 +302,20 @@ def test_exceptions_in_groups_and_in_results_arrive_whole(lasting: Engine, home:
         assert text in str(failure.exception)
 
 
+def test_an_exception_of_any_size_is_what_the_flow_fails_with(engine: Engine) -> None:
+    @task
+    def fail() -> None:
+        raise ExceptionGroup("many", [raised(TwoArguments(code, "x" * 100)) for code in range(500)])
+
+    @flow(task_runner=engine.runner)
+    def f() -> None:
+        fail.submit()
+
+    with pytest.raises(ExceptionGroup, match="many") as caught:
+        f()
+    assert [error.code for error in caught.value.exceptions] == list(range(500))  # type: ignore[attr-defined]
+
+
 # -- cancelling --------------------------------------------------------------------------------------------
 
 
