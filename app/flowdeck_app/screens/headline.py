@@ -11,7 +11,7 @@ from flowdeck_app.widgets.strip_widget import Piece, spread
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textual import events
+    from textual.geometry import Size
 
     from flowdeck_app.views.look import Look
 
@@ -63,14 +63,14 @@ class Headline(Line):
         below = [[Piece(line, said.style, said.key)] for line in rest]
         return [spread([Piece(head, said.style, said.key)], self.right, cells, end), *below]
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return the lines for the width that it is about to get, not for the one it has."""
+        return len(self.rows(self.look, width))
+
     def watch_left(self) -> None:
         """Take the lines that the text needs."""
         self.refresh(layout=True)
 
     def watch_right(self) -> None:
         """As above: the first line has more or less room."""
-        self.refresh(layout=True)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """As above: other lines fit."""
         self.refresh(layout=True)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Cells between two columns of nodes, for the edges.
 GAP: Final = 6
-#: Below this width a graph is a tree.
-TREE_BELOW: Final = 100
+#: Below this width a graph is a tree: that of a terminal of 100 cells, without the margins.
+TREE_BELOW: Final = 96
 _NAME: Final = 28
 _N, _E, _S, _W = 1, 2, 4, 8
 _CORNERS: Final = {
