@@ -214,7 +214,8 @@ class Mailbox:
         import ray
 
         until = time.monotonic() + _WAIT + _OVERDUE
-        answer = actor.take.remote(_WAIT, seen)
+        # Ray is not to ask again by itself: it says on the terminal that it does.
+        answer = actor.take.options(max_task_retries=0).remote(_WAIT, seen)
         while not self._closing.is_set():
             with contextlib.suppress(ray.exceptions.GetTimeoutError):
                 # In slices: nobody may be inside Ray for long when it is shut down.
