@@ -12,7 +12,7 @@ from flowdeck import inputs, transport_errors
 from flowdeck.scheduler import Outcome, passes
 from flowdeck.states import LazyValue
 from flowdeck.transport import Pickling
-from flowdeck.transport_sizes import CARRY
+from flowdeck.transport_sizes import CARRY, weight
 from flowdeck_store.states import COMPLETED, FAILED
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ class Reply:
         buffers: list[pickle.PickleBuffer] = []
         body = pickle.PickleBuffer(found.dumps(self.content, buffers.append))
         return _open, (self.code, self.pickling, self.blocked_by, body, *buffers)
+
+
+def weigh(reply: Reply | bytes, limit: int) -> int | None:
+    """Return how many bytes a reply's value has as a pickle; ``None`` if more than ``limit``."""
+    found = Reply.of(reply)
+    return weight(found.content, pickling_of(found.pickling), limit)
 
 
 def _open(code: int, pickling: str, blocked_by: str | None, body: Any, *buffers: Any) -> Reply:

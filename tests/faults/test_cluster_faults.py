@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from clusters import cancel_soon, identity, note_pid_and_wait, states_of, until
-from flowdeck import cancellation, flow, get_run_logger, quote, task
+from flowdeck import cancellation, flow, get_run_logger, keeping, quote, task
+from flowdeck.settings import using
 from flowdeck_store.reader import Reader
 
 if TYPE_CHECKING:
@@ -468,3 +469,35 @@ def test_waiting_tasks_survive_the_end_of_an_upstream_in_every_way(
         "Crashed": ["Crashed", "NotReady", "NotReady"],
         "Completed": ["Completed"] * 3,
     }
+
+
+# -- what is kept of a run that fails ----------------------------------------------------------------
+
+
+@task
+def rows(count: int) -> list[dict[str, int]]:
+    """So many small parts that a worker does not look at all of them to know the size."""
+    return [{"number": number} for number in range(count)]
+
+
+@task
+def fail(_: Any) -> None:
+    raise ValueError
+
+
+def test_values_of_many_small_parts_are_weighed_where_they_are(
+    lasting: Engine, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(keeping, "PATIENCE", 60.0)
+
+    @flow(task_runner=lasting.runner)
+    def f() -> None:
+        fail.submit([rows.submit(1_000_000), rows.submit(500_000)]).result()
+
+    with using(keep_on_failure=8):
+        assert f(return_state=True).is_failed()
+    with Reader.open(home) as reader:
+        run = reader.resolve_run("@last")
+        results = [reader.result(run.id, no) for no in (1, 2)]
+    kept = [result is not None and result.location is not None for result in results]
+    assert kept == [False, True]

@@ -73,7 +73,7 @@ def test_what_a_killed_agent_had_is_crashed_and_the_flow_goes_on_with_another(
         held.wait()
         running = note_pid_and_wait.submit(str(mark))
         waiting = identity.submit(running)
-        until(mark.exists)
+        until(lambda: running.get_state().is_running())
         os.kill(_agent(head), signal.SIGKILL)
         ended = [running.wait(), waiting.wait()]
         lost = length.submit(held)

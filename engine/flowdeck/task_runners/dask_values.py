@@ -8,7 +8,7 @@ from typing import Any, Final
 import distributed
 from distributed.scheduler import KilledWorker as _KilledWorker
 
-from flowdeck.task_runners import dask_worker
+from flowdeck.transport_values import weigh
 
 _wait: Final[Any] = distributed.wait
 #: Before whatever other tasks are left.
@@ -25,7 +25,7 @@ def weights(client: Any, futures: list[Any], limit: int, seconds: float) -> list
         seconds: that this may take.
     """
     limits = [limit] * len(futures)
-    asked = client.map(dask_worker.weigh, futures, limits, pure=False, priority=_FIRST)
+    asked = client.map(weigh, futures, limits, pure=False, priority=_FIRST)
     with contextlib.suppress(TimeoutError), client.as_current():
         _wait(asked, timeout=max(seconds, 0.01))
     return [each.result() if each.status == "finished" else None for each in asked]

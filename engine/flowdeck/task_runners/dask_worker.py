@@ -13,8 +13,7 @@ from dask.sizeof import sizeof as _dask_sizeof
 
 import flowdeck
 from flowdeck.execution import wait_unless_cancelled
-from flowdeck.transport_sizes import weight
-from flowdeck.transport_values import Reply, pickling_of
+from flowdeck.transport_values import Reply
 from flowdeck.transport_worker import execute, leave, stop_here
 
 if TYPE_CHECKING:
@@ -53,11 +52,6 @@ def run_task(uid: str, code: bytes, head: bytes, *replies: Reply) -> Reply:
         with contextlib.suppress(Exception):  # prints of a process that is killed would be lost
             stream.flush()
     return reply
-
-
-def weigh(reply: Reply, limit: int) -> int | None:
-    """Return how many bytes a reply's value has as a pickle; ``None`` if more than ``limit``."""
-    return weight(reply.content, pickling_of(reply.pickling), limit)
 
 
 class DaskPort:

@@ -20,7 +20,7 @@ from flowdeck.task_runners import ray_mailbox, ray_worker
 from flowdeck.task_runners.ray_errors import cause_of
 from flowdeck.task_runners.ray_options import DEFAULTS
 from flowdeck.task_runners.ray_watch import Watch
-from flowdeck.transport_values import pickling_of
+from flowdeck.transport_values import pickling_of, weigh
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -116,6 +116,24 @@ class Agent(ray_mailbox.Letters):
         it is not known here."""
         found = self._flow(uid).values.get(number)
         return [] if found is None else [found]
+
+    async def weigh(
+        self, uid: str, numbers: list[int], limit: int, seconds: float
+    ) -> list[int | None]:
+        """Return how many bytes values have as pickles; ``None`` if more than ``limit``, or it is
+        not known in time."""
+        import ray
+
+        weighing = ray.remote(max_retries=0)(weigh)
+        values = self._flow(uid).values
+        asked = {
+            number: asyncio.ensure_future(weighing.remote(values[number], limit))
+            for number in numbers
+            if number in values
+        }
+        if asked:
+            await asyncio.wait(asked.values(), timeout=max(seconds, 0.01))
+        return [_or_none(asked.get(number)) for number in numbers]
 
     async def leave(self, uid: str, place: int) -> None:
         """Forget a flow run; end what is left of it."""
@@ -215,3 +233,9 @@ def _values(flow: _Flow, numbers: Iterable[int]) -> list[Any]:
         raise MissingResult(
             "The value of an upstream is not on the cluster any more: what held it there was lost."
         ) from None
+
+
+def _or_none(asked: asyncio.Future[int | None] | None) -> int | None:
+    if asked is None or not asked.done() or asked.exception() is not None:
+        return None
+    return asked.result()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck.task_runners import ray_worker
 from flowdeck.task_runners.ray_agent import LARGE
 from flowdeck.task_runners.ray_watch import Watch
+from flowdeck.transport_values import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,6 +86,17 @@ class DirectCalls:
             with contextlib.suppress(ray.exceptions.GetTimeoutError):
                 return ray.get(handle, timeout=_SLICE)
 
+    def weigh(self, handles: list[Any], limit: int, seconds: float) -> list[int | None]:
+        """Return how many bytes values have as pickles; ``None`` if more than ``limit``, or it is
+        not known in time."""
+        import ray
+
+        weighing = ray.remote(max_retries=0)(weigh)
+        asked = [weighing.remote(handle, limit) for handle in handles]
+        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=max(seconds, 0.01))
+        known = set(ready)
+        return [_or_none(ref) if ref in known else None for ref in asked]
+
     def cancel(self, entries: Iterable[Entry], *, force: bool) -> None:
         """Have Ray cancel tasks."""
         import ray
@@ -114,3 +126,13 @@ class DirectCalls:
     def close(self) -> None:
         """Stop following tasks."""
         self._watch.stop()
+
+
+def _or_none(ref: Any) -> int | None:
+    import ray
+
+    try:
+        found: int | None = ray.get(ref)
+    except Exception:  # the value is lost
+        return None
+    return found

@@ -207,6 +207,16 @@ class FarCalls:
             raise MissingResult("What held the value on the cluster was lost.")
         return ray.get(found[0])
 
+    def weigh(self, handles: list[FarValue], limit: int, seconds: float) -> list[int | None]:
+        """Return how many bytes values have as pickles; ``None`` if more than ``limit``, or it is
+        not known in time."""
+        import ray
+
+        numbers = [handle.number for handle in handles]
+        answer = self._connection.mailbox.actor.weigh.remote(self._uid, numbers, limit, seconds)
+        found: list[int | None] = ray.get(answer)
+        return found
+
     # -- the end ----------------------------------------------------------------------------------------
 
     def cancel(self, entries: Iterable[Entry], *, force: bool) -> None:

@@ -42,7 +42,12 @@ class Session:
         uid = flow_run.info.uid
         pickling = pickling_of(ray_worker.PICKLING)
         self.book = Book(
-            flow_run, pickling=pickling, fetch=self._fetch, on_tick=self._tick, name="ray"
+            flow_run,
+            pickling=pickling,
+            fetch=self._fetch,
+            on_tick=self._tick,
+            name="ray",
+            weigh=self._weigh,
         )
         self._packer = Packer(pickling, self.book.handle_of)
         self._gate = Gate(self.book, self._send)
@@ -88,6 +93,9 @@ class Session:
         if self._connection.lost is not None:
             raise self._connection.lost
         return Reply.of(self._calls.fetch(handle))
+
+    def _weigh(self, handles: list[Any], limit: int, seconds: float) -> list[int | None]:
+        return self._calls.weigh(handles, limit, seconds)
 
     # -- what comes home ----------------------------------------------------------------------------
 
