@@ -10,15 +10,18 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c c
 PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
 SOURCES := engine store app tests examples docs benchmarks
 WORKERS ?= 2
+# What `make test` leaves out: tests that wait minutes for timeouts of Ray's and Dask's.
+CHOSEN ?= -m 'not long'
 DEMO_HOME := $(CURDIR)/.demo
 # Hundreds of processes import flowdeck in the tests: it is compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check format docs-screens bench pins clean
+.PHONY: help demo test test-all check format docs-screens bench pins clean
 
 help:
 	@echo "make demo          install, run the census example, show what was recorded"
-	@echo "make test          install, check the code, run every test"
+	@echo "make test          install, check the code, run the tests"
+	@echo "make test-all      those too that take minutes each"
 	@echo "make check         ruff, mypy --strict, import direction"
 	@echo "make format        let ruff put the code in shape"
 	@echo "make bench         every benchmark, with the budgets of the design"
@@ -60,8 +63,11 @@ check: $(TEST_READY)
 test: check
 	@# What fails while the workers share the machine gets one more try, alone: a deadline that was
 	@# missed because of the neighbour is no defect, anything else fails again.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder || \
-	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN) || \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(CHOSEN)
+
+test-all:
+	$(MAKE) test CHOSEN=
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix $(SOURCES)

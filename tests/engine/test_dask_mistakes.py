@@ -97,6 +97,7 @@ def test_the_address_of_a_worker_is_told(programs: Programs) -> None:
         run(address=found[1])
 
 
+@pytest.mark.long
 def test_tasks_that_wait_because_there_is_no_worker_are_told_of(tmp_path: Path, home: Path) -> None:
     with Programs(tmp_path, workers=0) as programs:
 

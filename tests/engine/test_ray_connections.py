@@ -212,6 +212,7 @@ print(json.dumps({{"results": results, "lines": lines, "threads": left, "actors"
     assert machine.left == []
 
 
+@pytest.mark.long
 def test_one_process_can_go_from_one_ray_to_another(machine: Machine, head: RayHead) -> None:
     found, _ = machine.run(
         START
@@ -236,6 +237,7 @@ print(json.dumps([through_client(), temporary(), native(), through_client()]))
     assert machine.left == []
 
 
+@pytest.mark.long
 def test_two_rays_at_once_are_refused_with_a_reason(machine: Machine, head: RayHead) -> None:
     found, _ = machine.run(
         START

@@ -485,6 +485,7 @@ def fail(_: Any) -> None:
     raise ValueError
 
 
+@pytest.mark.long
 def test_values_of_many_small_parts_are_weighed_where_they_are(
     lasting: Engine, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

@@ -96,6 +96,7 @@ RUNNERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in RUNNERS]
 )

@@ -91,6 +91,7 @@ def test_what_a_killed_agent_had_is_crashed_and_the_flow_goes_on_with_another(
     assert states_of(home)[2] == ["Pending", "Running", "Crashed"]
 
 
+@pytest.mark.long
 def test_values_that_are_not_to_be_kept_leave_the_cluster_during_the_run(runner: Any) -> None:
     """The store of the head node has room for ten of them."""
 

@@ -226,6 +226,7 @@ def test_workers_without_flowdeck_are_told_before_anything_is_sent(
 # -- a Ray that goes away, a process that goes away --------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
 def test_a_ray_that_goes_away_crashes_what_it_had_and_the_flow_goes_on(
     script: Machine, client: bool
@@ -298,8 +299,13 @@ if __name__ == "__main__":
     ("number", "code", "state"),
     [
         (signal.SIGINT, -signal.SIGINT, "Execution was aborted by an interrupt signal."),
-        (signal.SIGTERM, -signal.SIGTERM, "Execution was aborted by a termination signal."),
-        (signal.SIGKILL, -signal.SIGKILL, None),
+        pytest.param(
+            signal.SIGTERM,
+            -signal.SIGTERM,
+            "Execution was aborted by a termination signal.",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, None, marks=pytest.mark.long),
     ],
     ids=["SIGINT", "SIGTERM", "SIGKILL"],
 )

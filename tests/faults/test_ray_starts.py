@@ -18,7 +18,7 @@ pytest.importorskip("ray")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(240)]
 
 RAYLET, AGENTS = "raylet/raylet", ("dashboard/agent.py", "runtime_env/agent/main.py")
 
