@@ -55,7 +55,7 @@ def anyio_backend() -> str:
 # -- clusters ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running cluster."""
     pytest.importorskip("distributed")
@@ -65,7 +65,7 @@ def dask_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield programs.address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lasting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A class of temporary clusters that all are the same one, which outlives its flow runs."""
     pytest.importorskip("distributed")

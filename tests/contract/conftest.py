@@ -71,7 +71,7 @@ RUNNERS: dict[str, tuple[Callable[[pytest.FixtureRequest], BaseTaskRunner], list
     "transport": (lambda request: _loopback(shuffle=False), []),
     "transport-shuffled": (lambda request: _loopback(shuffle=True), []),
     "dask": (_dask_programs, [pytest.mark.dask]),
-    "dask-local": (_dask_local, [pytest.mark.dask, pytest.mark.slow]),
+    "dask-local": (_dask_local, [pytest.mark.dask, pytest.mark.slow, pytest.mark.long]),
     "ray": (_ray, [pytest.mark.ray]),
 }
 

@@ -127,6 +127,7 @@ def test_a_failed_subflow_on_ray_blocks_what_needs_it_on_dask(on_dask: Any, on_r
     assert parent() == ("Failed", "NotReady", 1)
 
 
+@pytest.mark.long
 def test_a_flow_called_inside_a_dask_task_may_have_a_ray_of_its_own(
     on_dask: Any, home: Path
 ) -> None:

@@ -144,6 +144,7 @@ print(json.dumps({"result": result, "still": still, "lines": lines, "actors": ac
     }
 
 
+@pytest.mark.long
 def test_what_a_flow_returns_outlives_its_temporary_instance(machine: Machine) -> None:
     found, _ = machine.run(
         START
