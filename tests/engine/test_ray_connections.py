@@ -266,6 +266,7 @@ print(json.dumps(said))
     )
 
 
+@pytest.mark.long
 def test_code_of_the_script_and_of_modules_beside_it_needs_no_import_on_workers(
     machine: Machine, head: RayHead
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_fan_in_of_20000_finishes() -> None:
     assert fan_in() == 20_000
 
 
+@pytest.mark.long
 def test_500_tasks_that_each_wait_for_500_finish() -> None:
     @flow
     def all_of_all() -> None:

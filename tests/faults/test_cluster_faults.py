@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 
 ENGINES = {
-    "dask-local": [pytest.mark.dask],
+    "dask-local": [pytest.mark.dask, pytest.mark.long],
     "dask": [pytest.mark.dask],
     "ray": [pytest.mark.ray],
     "ray-client": [pytest.mark.ray],
