@@ -124,9 +124,13 @@ def test_the_wheel_scrolls_and_a_drag_selects_what_is_then_copied(
     app.wheel((40, 15), -12)
     shown = app.until(lambda now: last_part(now) < above)
     # Every line of a task run says which, also those that only the wheel brought into view.
-    app.until(lambda now: all(f"INFO  {name} " in line for line, name in spoken(now)))
+    shown = app.until(
+        lambda now: (
+            "says hello" in now and all(f"INFO  {name} " in line for line, name in spoken(now))
+        )
+    )
 
-    line = next(line for line in app.screen().splitlines() if "says hello" in line)
+    line = next(line for line in shown.splitlines() if "says hello" in line)
     number = re.search(r"part (\d+) says hello", line)
     assert number is not None
     text = f"part {number[1]} says hello"
