@@ -7,22 +7,33 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-to-run
 TEST_READY := $(VENV)/.ready-to-test
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-PACKAGES := engine/flowdeck store/flowdeck_store app/flowdeck_app
-SOURCES := engine store app tests examples docs benchmarks
+PACKAGES := engine/flowdeck engine/flowdeck_pytest store/flowdeck_store app/flowdeck_app
+SOURCES := engine store app tests examples docs benchmarks versions
 WORKERS ?= 2
 # What `make test` leaves out: tests that wait minutes for timeouts of Ray's and Dask's.
 CHOSEN ?= -m 'not long'
+# What `make test-lowest` runs: per library the tests that use the most of it, see below.
+LOWEST_TESTS := \
+  tests/engine/parameters tests/engine/definitions tests/engine/values tests/engine/threads \
+  tests/store/file tests/app/cli/test_cli_root.py tests/app/cli/test_cli_addresses.py \
+  tests/app/shell/test_app_shell.py tests/app/screens/test_launch_form.py \
+  tests/end_to_end/test_serve.py \
+  tests/engine/task_runners/test_dask_mistakes.py tests/engine/task_runners/test_dask_runner.py \
+  tests/engine/task_runners/test_ray_mistakes.py tests/engine/task_runners/test_ray_runner.py
+LOWEST := .venv-lowest
 DEMO_HOME := $(CURDIR)/.demo
 # Hundreds of processes import flowdeck in the tests: it is compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all check format docs-screens bench pins clean
+.PHONY: help demo test test-all test-lowest test-packages check format docs-screens bench pins clean
 
 help:
 	@echo "make demo          install, run the census example, show what was recorded"
 	@echo "make test          install, check the code, run the tests"
 	@echo "make test-all      those too that take minutes each"
-	@echo "make check         ruff, mypy --strict, import direction"
+	@echo "make test-lowest   the lowest versions that pyproject.toml allows (CHOSEN=tests: every test)"
+	@echo "make test-packages wheel and sdist, built and installed into empty environments"
+	@echo "make check         ruff, mypy --strict, pyright on signatures, import-linter"
 	@echo "make format        let ruff put the code in shape"
 	@echo "make bench         every benchmark, with the budgets of the design"
 	@echo "make docs-screens  draw the pictures in docs/images again"
@@ -50,24 +61,44 @@ $(TEST_READY): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $(RUN_READY) $@
 
 demo: $(RUN_READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" FLOWDECK_HOME="$(DEMO_HOME)" sh examples/demo.sh
+	@unset VIRTUAL_ENV CONDA_PREFIX; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" FLOWDECK_HOME="$(DEMO_HOME)" sh examples/demo.sh
 
 check: $(TEST_READY)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q --no-header tests/test_repository.py -k "import"
+	$(BIN)/mypy tests/typing/signatures.py
+	$(BIN)/basedpyright --project tests/typing/pyrightconfig.json
+	$(BIN)/lint-imports --no-logo --no-cache
 
 # One worker a core (make test WORKERS=3: one more); the tests of a file stay together, since they
 # share clusters and snapshots; the files that take longest come first.
 test: check
-	@# What fails while the workers share the machine gets one more try, alone: a deadline that was
-	@# missed because of the neighbour is no defect, anything else fails again.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN) || \
-	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(CHOSEN)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN)
 
 test-all:
 	$(MAKE) test CHOSEN=
+
+# In an environment of its own. pydantic: parameters; coolname, platformdirs: definitions; cloudpickle:
+# values; anyio: threads; sqlite-utils: store/file; click: cli; textual, rich: shell, launch form;
+# textual-serve: serve; distributed and ray: their runners. Pictures of the app are left out, they
+# are of the pinned versions. CHOSEN=tests runs all. Ray 2.53 warns where it connects, of itself.
+test-lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  -W 'ignore:Tip:FutureWarning' -m 'not long' \
+	  $(if $(filter command line,$(origin CHOSEN)),$(CHOSEN),$(LOWEST_TESTS))
+
+$(LOWEST)/.ready: pyproject.toml constraints.txt versions/lowest.py
+	@echo "Installing the lowest versions into $(LOWEST) ..."
+	@$(PYTHON) -m venv --clear --without-pip $(LOWEST)
+	@$(PYTHON) versions/lowest.py > $(LOWEST)/lowest.txt
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(LOWEST)/bin/python install --quiet \
+	  -r $(LOWEST)/lowest.txt -e .
+	@touch $@
+
+test-packages: $(TEST_READY)
+	$(BIN)/python -m pytest tests/end_to_end/test_packages.py
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -75,6 +106,8 @@ format: $(TEST_READY)
 
 bench: $(TEST_READY)
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/submit.py
+	$(BIN)/python benchmarks/long_process.py
 	$(BIN)/python benchmarks/store_events.py
 	for engine in dask ray ray-client; do $(BIN)/python benchmarks/clusters.py --engine $$engine; done
 	$(BIN)/python benchmarks/app.py
@@ -88,4 +121,4 @@ pins: $(TEST_READY)
 	  --exclude pip --exclude setuptools --exclude wheel > constraints.txt
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -42,10 +42,10 @@ from app_store import fill, made  # noqa: E402
 from textual import events as textual_events  # noqa: E402
 
 from flowdeck_app.app import FlowdeckApp  # noqa: E402
-from flowdeck_app.widgets.line_view import LineView  # noqa: E402
+from flowdeck_app.widgets.lines.view import LineView  # noqa: E402
 from flowdeck_store import events as ev  # noqa: E402
+from flowdeck_store.session import RecordingSession  # noqa: E402
 from flowdeck_store.states import COMPLETED, PENDING, RUNNING  # noqa: E402
-from flowdeck_store.writer import Session  # noqa: E402
 
 #: Figure -> budget in ms (or percent for the processor), from the project's architecture.
 BUDGETS = {
@@ -63,7 +63,7 @@ KEYS = ("j", "pagedown", "k", "G", "pageup", "g", "pagedown", "j")
 
 def produce(home: Path) -> None:
     """Record a live run whose tasks end one by one, and print when each was recorded to end."""
-    session = Session.open(home, version="benchmark", on_warning=print)
+    session = RecordingSession.open(home, version="benchmark", on_warning=print)
     uid = uuid.uuid4().hex  # a kept store has the runs of earlier measurements
     us = ev.now_us()
     session.emit(ev.task_def("bench:task", "task", None, None, 0))

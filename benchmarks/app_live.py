@@ -26,10 +26,10 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / part) for part in ("engine", "store", "app")]
 
 from flowdeck_app.app import FlowdeckApp  # noqa: E402
-from flowdeck_app.widgets.line_view import LineView  # noqa: E402
+from flowdeck_app.widgets.lines.view import LineView  # noqa: E402
 from flowdeck_store import events as ev  # noqa: E402
+from flowdeck_store.session import RecordingSession  # noqa: E402
 from flowdeck_store.states import COMPLETED, PENDING, RUNNING, SCHEDULED  # noqa: E402
-from flowdeck_store.writer import Session  # noqa: E402
 
 SIZE = (120, 40)
 #: Budgets: percent of a core; moves of the cursor.
@@ -52,7 +52,7 @@ def events_of(no: int, us: int) -> list[ev.Event]:
 
 def produce(home: Path, tasks: int, rate: int, seconds: float) -> None:
     """Record the run: all tasks are created, then their events come at the rate."""
-    session = Session.open(home, version="benchmark", on_warning=print)
+    session = RecordingSession.open(home, version="benchmark", on_warning=print)
     us = ev.now_us()
     session.emit(ev.task_def("bench:task", "task", None, None, 1))
     session.emit(ev.run(UID, us, flow_key="bench:flow", flow_name="flow", name="busy"))

@@ -25,19 +25,19 @@ from app_data import NOW, SECOND, ZONE, log, run_row, task_row, upstream  # noqa
 from app_harness import Bench  # noqa: E402
 
 from flowdeck_app.app import FlowdeckApp  # noqa: E402
-from flowdeck_app.rows import TaskRow  # noqa: E402
+from flowdeck_app.views.rows import TaskRow  # noqa: E402
 from flowdeck_app.views.timeline import Bar  # noqa: E402
+from flowdeck_app.widgets.lines.source import FakeSource  # noqa: E402
 from flowdeck_app.widgets.log_view import LogView  # noqa: E402
 from flowdeck_app.widgets.run_table import RunTable  # noqa: E402
-from flowdeck_app.widgets.source import FakeSource  # noqa: E402
 from flowdeck_app.widgets.task_table import TaskTable  # noqa: E402
 from flowdeck_app.widgets.timeline import Timeline  # noqa: E402
-from flowdeck_store.summaries import Segment  # noqa: E402
+from flowdeck_store.read.summaries import TimelineSegment  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowdeck_app.widgets.line_view import LineView
+    from flowdeck_app.widgets.lines.view import LineView
 
 #: Milliseconds for a cold frame of forty rows; generous, the target is 3.
 BUDGET = 12.0
@@ -52,8 +52,8 @@ def _task(index: int) -> TaskRow:
 def _bar(index: int) -> Bar:
     begin = NOW - 70 * SECOND + index * 60 % (60 * SECOND)
     parts = (
-        Segment(begin, begin + SECOND, "wait", 1),
-        Segment(begin + SECOND, begin + 4 * SECOND, "run", 1),
+        TimelineSegment(begin, begin + SECOND, "wait", 1),
+        TimelineSegment(begin + SECOND, begin + 4 * SECOND, "run", 1),
     )
     return Bar(index, f"fetch[{index}]", 3, None, parts)
 
@@ -86,14 +86,14 @@ def _median_ms(call: Callable[[], object], times: int = 60) -> float:
 
 
 def _frame(view: LineView[Any]) -> None:
-    view._drawing.begin()
+    view.drawing.begin()
     for y in range(40):
         view.render_line(y)
-    view._drawing.end()
+    view.drawing.end()
 
 
 def _cold(view: LineView[Any]) -> None:
-    view._drawing.clear()
+    view.drawing.clear()
     _frame(view)
 
 

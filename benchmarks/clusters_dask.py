@@ -6,11 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import dask
-from clusters_common import count, flows, nop, ten_ms, through_driver
+from clusters_common import array, count, flows, nop, read, shared_ones, ten_ms, through_driver
 from distributed import Client, LocalCluster
 
 from flowdeck.task_runners import DaskTaskRunner
-from flowdeck.task_runners.dask_cluster import _settings
+from flowdeck.task_runners._dask.cluster import _settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,19 @@ def _raw(client: Client) -> dict[str, Any]:
         parts = [client.submit(nop, i, pure=False, fifo_timeout="0ms") for i in range(n)]
         client.submit(count, parts, pure=False).result()
 
+    def shared(n: int) -> None:
+        [there] = client.scatter([array()], hash=False)
+        client.gather(client.map(read, [there] * n, range(n), pure=False, fifo_timeout="0ms"))
+
+    def shared_submitted(n: int) -> None:
+        [there] = client.scatter([array()], hash=False)
+        client.gather(
+            [client.submit(read, there, i, pure=False, fifo_timeout="0ms") for i in range(n)]
+        )
+
     return {
         "wide no-op": wide(nop), "wide 10 ms": wide(ten_ms), "chain": chain, "fan-in": fan_in,
+        "shared 8 MB, map": shared, "shared 8 MB, submit": shared_submitted,
     }  # fmt: skip
 
 
@@ -73,6 +84,7 @@ def cases() -> Iterator[dict[str, dict[str, Any]]]:
         variants = {
             "raw": _raw(client),
             "flowdeck": flows(DaskTaskRunner(cluster=tuned)),
+            "read-only": shared_ones(flows(DaskTaskRunner(cluster=tuned), fixed=True)),
             "raw-map": _mapped(client),
             "raw-defaults": _raw(plain_client),
         }

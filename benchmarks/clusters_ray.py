@@ -6,10 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import ray
-from clusters_common import flows, nop, ten_ms, through_driver
+from clusters_common import array, flows, nop, read, shared_ones, ten_ms, through_driver
 
 from flowdeck.task_runners import RayTaskRunner
-from flowdeck.task_runners.ray_instance import TemporaryInstance
+from flowdeck.task_runners._ray.instance import TemporaryInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def count(*xs: Any) -> int:
 def _raw(**options: Any) -> dict[str, Any]:
     remote = {
         function: ray.remote(**options)(function) if options else ray.remote(function)
-        for function in (nop, ten_ms, count)
+        for function in (nop, ten_ms, count, read)
     }
 
     def wide(function: Any) -> Any:
@@ -43,18 +43,22 @@ def _raw(**options: Any) -> dict[str, Any]:
     def fan_in(n: int) -> None:
         ray.get(remote[count].remote(*[remote[nop].remote(i) for i in range(n)]))
 
+    def shared(n: int) -> None:
+        there = ray.put(array())
+        ray.get([remote[read].remote(there, i) for i in range(n)])
+
     return {
         "wide no-op": wide(nop), "wide 10 ms": wide(ten_ms), "chain": chain, "fan-in": fan_in,
+        "shared 8 MB, map": shared, "shared 8 MB, submit": shared,
     }  # fmt: skip
 
 
 def variants() -> dict[str, dict[str, Any]]:
     """Return the cases of the Ray that this process is connected to; flow runs use it too."""
     raw, defaults, ours = _raw(max_retries=0), _raw(), flows(RayTaskRunner())
-    return {
-        case: {"raw": raw[case], "flowdeck": ours[case], "raw-defaults": defaults[case]}
-        for case in raw
-    }
+    fixed = shared_ones(flows(RayTaskRunner(), fixed=True))
+    of = {"raw": raw, "flowdeck": ours, "read-only": fixed, "raw-defaults": defaults}
+    return {case: {name: o[case] for name, o in of.items() if case in o} for case in raw}
 
 
 @contextlib.contextmanager

@@ -121,7 +121,7 @@ def memory_per_task(n: int) -> float:
         "t = task(o.nop); held = []\n"
         "@flow\n"
         "def f(n):\n"
-        "    from flowdeck import recording\n"
+        "    from flowdeck.runs import recorder as recording\n"
         "    fs = t.map(range(n))\n"
         "    [x.wait() for x in fs]; del fs\n"
         "    recording.recorder().flush(60)\n"
@@ -191,7 +191,7 @@ def main() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what the console would get costs too
         figures = measure(given.tasks, given.rounds)
         found = report(figures, memory_per_task(given.memory_tasks))
-        from flowdeck import recording
+        from flowdeck.runs import recorder as recording
 
         recording.close_all()
     if given.json:

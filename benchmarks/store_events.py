@@ -3,7 +3,8 @@
     python benchmarks/store_events.py [--seconds 2.5] [--json]
 
 Each figure comes from real processes on one store in a temporary folder: one process at 50,000
-events a second, one whose flow thread never rests, one that emits as fast as it can, eight
+events a second, the same with what it records forced to the disk every second, one whose flow thread never
+rests, one that emits as fast as it can, eight
 processes at 5,000 a second each. A watcher process polls the store as the terminal app does and
 notes how old every row is that it sees.
 The events are those of task runs: created, running, two log lines, completed.
@@ -26,10 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "store"))
 
 from flowdeck_store import events as ev
-from flowdeck_store.connection import connect_ro
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file.connection import connect_ro
+from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.journal.durability import LEVELS, POWER, PROCESS
+from flowdeck_store.session import RecordingSession
 from flowdeck_store.states import COMPLETED, PENDING, RUNNING
-from flowdeck_store.writer import Session
 
 PER_TASK = 5
 POLL_S = 0.020
@@ -49,12 +51,14 @@ def task_events(uid: str, no: int) -> list[ev.Event]:
     ]
 
 
-def produce(home: Path, rate: int, seconds: float, busy: bool) -> dict[str, Any]:
+def produce(home: Path, rate: int, seconds: float, busy: bool, durability: str) -> dict[str, Any]:
     """Record for a while at ``rate`` events a second (0: as fast as possible).
 
     Between events the thread sleeps, or counts if it is to be ``busy``.
     """
-    session = Session.open(home, version="benchmark", on_warning=print)
+    session = RecordingSession.open(
+        home, version="benchmark", on_warning=print, durability=durability
+    )
     uid = os.urandom(16).hex()
     session.emit(ev.task_def("bench:task", "task", None, None, 0))
     session.emit(ev.run(uid, ev.now_us(), flow_key="bench:flow", flow_name="flow", name="bench"))
@@ -88,7 +92,9 @@ def produce(home: Path, rate: int, seconds: float, busy: bool) -> dict[str, Any]
     }
 
 
-def emit_timed(session: Session, events: list[ev.Event], timed: int, costs: list[int]) -> None:
+def emit_timed(
+    session: RecordingSession, events: list[ev.Event], timed: int, costs: list[int]
+) -> None:
     """Emit, and note the cost of one of the events: timing each would cost as much again."""
     emit, clock = session.emit, time.perf_counter_ns
     for event in events[:timed]:
@@ -134,12 +140,20 @@ def percentiles(values: list[Any]) -> dict[str, float]:
     return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3), "max": round(max(values), 3)}
 
 
-def scenario(processes: int, rate: int, seconds: float, busy: bool = False) -> dict[str, Any]:
+def scenario(
+    processes: int,
+    rate: int,
+    seconds: float,
+    busy: bool = False,
+    durability: str = PROCESS,
+) -> dict[str, Any]:
     """Run producers and a watcher on a fresh store."""
     with tempfile.TemporaryDirectory(prefix="flowdeck-bench-") as folder:
         home = Path(folder) / "home"
-        Session.open(home, version="benchmark", on_warning=print).close()
-        producers = [_start("produce", home, rate, seconds, busy) for _ in range(processes)]
+        RecordingSession.open(home, version="benchmark", on_warning=print).close()
+        producers = [
+            _start("produce", home, rate, seconds, busy, durability) for _ in range(processes)
+        ]
         watcher = _start("watch", home, 0, seconds + 0.3)
         for process in (*producers, watcher):
             assert process.stdout is not None
@@ -191,9 +205,15 @@ def _wait_for_go() -> None:
 
 
 def _start(
-    role: str, home: Path, rate: int, seconds: float, busy: bool = False
+    role: str,
+    home: Path,
+    rate: int,
+    seconds: float,
+    busy: bool = False,
+    durability: str = PROCESS,
 ) -> subprocess.Popen[str]:
     command = [sys.executable, __file__, "--role", role, "--home", str(home), "--rate", str(rate)]
+    command += ["--durability", durability]
     return subprocess.Popen(
         [*command, "--seconds", str(seconds), *(["--busy"] if busy else [])],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -209,9 +229,13 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rate", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--busy", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--durability", choices=LEVELS, default=PROCESS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role == "produce":
-        print(json.dumps(produce(options.home, options.rate, options.seconds, options.busy)))
+        made = produce(
+            options.home, options.rate, options.seconds, options.busy, options.durability
+        )
+        print(json.dumps(made))
         return
     if options.role == "watch":
         print(json.dumps(watch(options.home, options.seconds)))
@@ -219,6 +243,7 @@ def main() -> None:
     results = {
         "1 process, 1,000/s": scenario(1, 1_000, options.seconds),
         "1 process, 50,000/s": scenario(1, 50_000, options.seconds),
+        "same, durability = power": scenario(1, 50_000, options.seconds, durability=POWER),
         "1 busy process, 10,000/s": scenario(1, 10_000, options.seconds, busy=True),
         "1 process, flat out": scenario(1, 0, options.seconds / 2),
         "8 processes, 5,000/s each": scenario(8, 5_000, options.seconds),

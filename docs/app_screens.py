@@ -23,7 +23,7 @@ from typing import Any
 
 from textual.worker import WorkerCancelled
 
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 from flowdeck_store.states import BUCKETS
 
 HERE = Path(__file__).resolve().parent
@@ -245,6 +245,10 @@ async def runs_screen(app: Any, pilot: Any) -> None:
     await keys(pilot, "2", "j")
 
 
+async def errors_screen(app: Any, pilot: Any) -> None:
+    await keys(pilot, "3", "j")
+
+
 async def compare_screen(app: Any, pilot: Any) -> None:
     await keys(pilot, "2", "j", "space", "j", "space", "equals_sign", "d")
 
@@ -264,6 +268,7 @@ PICTURES: dict[str, Step] = {
     "logs": logs,
     "task": task_screen,
     "runs": runs_screen,
+    "errors": errors_screen,
     "compare": compare_screen,
     "help": help_screen,
 }

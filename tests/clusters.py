@@ -18,8 +18,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import cancellation, recording, task
-from flowdeck_store.reader import Reader
+from flowdeck import task
+from flowdeck.runs import recorder as recording
+from flowdeck.stopping import cancellation
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

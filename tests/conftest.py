@@ -6,6 +6,7 @@ Clusters that tests only use are started once for all files that a worker gets.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 from collections import Counter
@@ -19,6 +20,8 @@ from hypothesis import settings as of_hypothesis
 
 for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
     del os.environ[_name]
+for _name in ("VIRTUAL_ENV", "CONDA_PREFIX"):  # flows would run in whatever is active
+    os.environ.pop(_name, None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Shells have what they start in the background ignore Ctrl-C, and processes of tests inherit it.
@@ -39,12 +42,32 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("FLOWDECK_CONFIG", str(config))
     from flowdeck import settings
 
+    settings.use_from_here(settings.Overrides({}))  # whatever an earlier test left in force
     settings.reload()
     yield folder
-    from flowdeck import recording
+    from flowdeck.runs import recorder as recording
 
     recording.close_all()
     settings.reload()
+
+
+@pytest.fixture
+def loggers_as_before() -> Iterator[None]:
+    """For a test that configures logging: which disables every logger that it does not name."""
+    root = logging.root
+    known = [
+        one
+        for name, one in root.manager.loggerDict.items()
+        if isinstance(one, logging.Logger) and not name.startswith("flowdeck")  # they see to that
+    ]
+    before = [(one, one.disabled, one.level, one.propagate) for one in known]
+    level, handlers = root.level, list(root.handlers)
+    yield
+    for one, disabled, of_one, propagate in before:
+        one.disabled, one.propagate = disabled, propagate
+        one.setLevel(of_one)
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

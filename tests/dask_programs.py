@@ -115,18 +115,21 @@ class Programs:
         return (self._folder / "programs.log").read_text(errors="replace")
 
     def __exit__(self, *_: object) -> None:
-        programs = [process for process in [*self.workers, self.scheduler] if process is not None]
-        for process in programs:
-            process.terminate()
-        for process in programs:
-            # Kindly at first: who is killed leaves semaphores behind in /dev/shm.
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        # The workers first: one whose scheduler has gone waits for seconds before it ends.
+        for programs in (self.workers, [self.scheduler] if self.scheduler else []):
+            for process in programs:
+                process.terminate()
+            for process in programs:
+                # Kindly at first: who is killed leaves semaphores behind in /dev/shm.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+            for process in programs:
+                # The nanny's child is in the session that we started.
+                with_group(process, signal.SIGKILL)
                 process.wait(10)
-        for process in programs:
-            with_group(
-                process, signal.SIGKILL
-            )  # the nanny's child is in the session that we started
-            process.wait(10)
+
+
+_lasting: list[Any] = []
 
 
 @contextlib.contextmanager
@@ -139,13 +142,16 @@ def lasting(folder: Path) -> Iterator[Any]:
     """
     from distributed import LocalCluster
 
-    made: list[Any] = []
+    # Looked up by name: whoever sends the class to a worker must not send the cluster with it.
+    _lasting.clear()
 
     class Lasting(LocalCluster):  # type: ignore[misc,unused-ignore]
         def __new__(cls, **_: Any) -> Any:
+            made = sys.modules["dask_programs"]._lasting
             return made[0] if made else super().__new__(cls)
 
         def __init__(self, **arguments: Any) -> None:
+            made = sys.modules["dask_programs"]._lasting
             if not made:
                 made.append(self)
                 super().__init__(**{**arguments, "local_directory": str(folder)})
@@ -156,5 +162,5 @@ def lasting(folder: Path) -> Iterator[Any]:
     try:
         yield Lasting
     finally:
-        for cluster in made:
+        for cluster in _lasting:
             LocalCluster.close(cluster, timeout=10)

@@ -9,18 +9,18 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flowdeck.execution import wait_unless_cancelled
+from flowdeck.lifecycle.steps import wait_unless_cancelled
+from flowdeck.remote.admission import Admissions
+from flowdeck.remote.payload import Packer
+from flowdeck.remote.remote_runs import RemoteRuns
+from flowdeck.remote.values import pickling_of
+from flowdeck.remote.worker import execute, stop_here
+from flowdeck.remote.worker_process import this_process
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
-from flowdeck.transitions import crash_message
-from flowdeck.transport_book import Book
-from flowdeck.transport_gate import Gate
-from flowdeck.transport_payload import BlockedError, Packer
-from flowdeck.transport_values import pickling_of
-from flowdeck.transport_worker import execute, leave, stop_here
 
 if TYPE_CHECKING:
-    from flowdeck.flow_run import FlowRun
-    from flowdeck.runs import TaskRun
+    from flowdeck.runs.flow_run import FlowRun
+    from flowdeck.runs.task_run import TaskRun
 
 
 class LoopbackPort:
@@ -30,6 +30,7 @@ class LoopbackPort:
     worker = "loopback"
     linger = 0.001
     patience = 0.0
+    is_for_one = False
 
     def __init__(self, channel: Any) -> None:
         self.send = channel
@@ -62,52 +63,52 @@ class LoopbackRunner(BaseTaskRunner):
         self.random = random.Random(1)
         self.fetched = 0
         pickling = pickling_of("cloudpickle")
-        self.book = Book(
+        self.runs = RemoteRuns(
             flow_run,
             pickling=pickling,
             fetch=self._fetch,
-            on_tick=lambda: self.gate.tick(),
+            on_tick=self._tick,
             name="loopback",
         )
-        self.gate = Gate(self.book, self._send)
-        self.packer = Packer(pickling, self.book.handle_of)
+        self.admissions = Admissions(self.runs, self._send)
+        self.packer = Packer(pickling, self.runs.handle_of, self._put)
         self.port = LoopbackPort(self._deliver)
-        self.book.start()
+        self.runs.start()
 
     def _stop(self) -> None:
         for timer in self.timers:
             timer.join()
-        self.book.rescue(self.flow_run.state)
+        self.runs.rescue(self.flow_run.state)
         self.pool.shutdown()
-        assert self.book.close()
-        leave(self.flow_run.info.uid)
+        assert self.runs.close()
+        this_process.forget(self.flow_run.info.uid)
 
     def _submit(self, run: TaskRun) -> None:
-        self.gate.submit(run)
+        self.admissions.submit(run)
 
     def tracks(self, run: TaskRun) -> bool:
-        return run.owner is not None and run.owner.runner is self and self.book.tracks(run)
+        return run.owner is not None and run.owner.runner is self and self.runs.tracks(run)
 
     def cancel(self, run: TaskRun) -> None:
-        stop_here(run.info.uid, [run.no], int(run.cancel_requested))
+        if not self.admissions.stop(run):
+            stop_here(run.info.uid, [run.no], int(run.cancel_requested))
 
     def drop_queued(self) -> list[TaskRun]:
-        return self.gate.take_back()
+        return self.admissions.take_back()
 
-    def _send(self, run: TaskRun, key: str | None) -> None:
-        keeps = key is not None or run.task.keeps_result(run.info)
-        named = run.task.cache_key_fn is not None
-        try:
-            payload = self.packer.pack(run, keeps=keeps, named=named)
-        except BlockedError as blocked:
-            run.owner.submissions.block(run, blocked.uid)
-            return
-        except Exception as error:
-            run.owner.submissions.crash(run, crash_message(error), error)
-            return
-        entry = self.book.add(run, payload.waits, keeps=keeps, cache_key=key)
-        with self.book.submitting():
-            entry.handle = self._later(payload)
+    def _send(self, run: TaskRun) -> None:
+        payload = self.packer.pack(run)
+        remote_run = self.runs.add(run, payload)
+        with self.runs.submitting():
+            remote_run.handle = self._later(payload)
+
+    def _put(self, part: Any) -> Future[bytes]:
+        done: Future[bytes] = Future()
+        done.set_result(pickle.dumps(part, 5))
+        return done
+
+    def _tick(self) -> None:
+        self.packer.shares.tick()
 
     def _later(self, payload: Any) -> Future[bytes]:
         """Execute when all inputs are there."""
@@ -142,9 +143,9 @@ class LoopbackRunner(BaseTaskRunner):
 
     def _deliver(self, batch: bytes) -> None:
         if not self.shuffle:
-            self.book.put(batch)
+            self.runs.receive(batch)
             return
         for _ in range(2 if self.random.random() < 0.2 else 1):
-            timer = threading.Timer(self.random.random() * 0.03, self.book.put, [batch])
-            self.timers.append(timer)
+            timer = threading.Timer(self.random.random() * 0.03, self.runs.receive, [batch])
             timer.start()
+            self.timers.append(timer)

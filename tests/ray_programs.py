@@ -127,9 +127,9 @@ class RayHead:
 def connected(address: str) -> Iterator[None]:
     """Stay connected inside the block, so that flow runs need not connect each on its own."""
     from flowdeck.logging import get_logger
-    from flowdeck.task_runners import ray_connection
+    from flowdeck.task_runners._ray.connection import attach
 
-    connection = ray_connection.attach(address, {"namespace": "flowdeck"}, get_logger("tests"))
+    connection = attach(address, {"namespace": "flowdeck"}, get_logger("tests"))
     try:
         yield
     finally:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck_store import failures
-from flowdeck_store.connection import connect_rw, make_home
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file.connection import connect_rw, make_home
+from flowdeck_store.file.paths import StorePaths
 from flowdeck_store.states import (
     BUCKETS,
     COMPLETED,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowdeck_store import events as ev
-from flowdeck_store.connection import connect_ro
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file.connection import connect_ro
+from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.record.tuning import Tuning
+from flowdeck_store.session import RecordingSession
 from flowdeck_store.states import COMPLETED, PENDING, RUNNING, bucket
-from flowdeck_store.tuning import Tuning
-from flowdeck_store.writer import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,10 +80,12 @@ class Recorded:
 @contextmanager
 def recording(
     home: Path, warnings: list[str] | None = None, tuning: Tuning = QUICK, **more: Any
-) -> Iterator[Session]:
+) -> Iterator[RecordingSession]:
     """Open a session; close it at the end. Warnings fail the test unless a list takes them."""
     said: list[str] = [] if warnings is None else warnings
-    session = Session.open(home, version="test", on_warning=said.append, tuning=tuning, **more)
+    session = RecordingSession.open(
+        home, version="test", on_warning=said.append, tuning=tuning, **more
+    )
     try:
         yield session
     finally:

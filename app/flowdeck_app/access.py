@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,28 +12,31 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from textual import work
 from textual.scrollbar import ScrollBar
 
-from flowdeck_app import keys, theme
+from flowdeck_app import keys
 from flowdeck_app.access import StoreAccess
 from flowdeck_app.actions import bindings
-from flowdeck_app.glyphs import symbols
+from flowdeck_app.drawing import theme
+from flowdeck_app.drawing.look import Look
+from flowdeck_app.drawing.signs import symbols
+from flowdeck_app.drawing.times import TimeMode
 from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth, has_record
 from flowdeck_app.screen_table import screen_class, screen_exists
-from flowdeck_app.screens.base import FlowdeckScreen
+from flowdeck_app.screens.parts.base import FlowdeckScreen
 from flowdeck_app.services import AppServices
-from flowdeck_app.stylesheet import KeptStylesheet
+from flowdeck_app.terminal.stylesheet import KeptStylesheet
 from flowdeck_app.ui_state import UiState
-from flowdeck_app.views.look import Look
-from flowdeck_app.views.times import TimeMode
 from flowdeck_app.widgets.guard import may
-from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.lines.view import LineView
 from flowdeck_app.widgets.scrollbar import PlainScrollBar
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file.paths import StorePaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     from textual.binding import BindingType
+
+    from flowdeck_app.host import Host
 
 #: Seconds between two looks at the clock (stale store, remembered state).
 _CLOCK: Final = 1.0
@@ -70,7 +73,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         (24, "-medium"),
         (45, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("go.home", "go.runs", "app.*")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("go.home", "go.runs", "go.errors", "app.*")]
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         if no_color is not None:  # Textual takes it away; what we start should see it
             os.environ["NO_COLOR"] = no_color
         self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
+        self.log_file = home / "app.log"
         self.home, self.folder = home, folder if folder is not None else Path.cwd()
         self.symbols = symbols(ascii_only)
         self._scrollbar = ScrollBar.renderer
@@ -110,7 +114,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
             self.register_theme(known)
         wanted = self.state.get("theme", default=theme_name or theme.DARK)
         self.theme = wanted if wanted in self.available_themes else theme.DARK
-        for name in ("home", "runs"):
+        for name in ("home", "runs", "errors"):
             if screen_exists(name):
                 self.add_mode(name, lambda name=name: screen_class(name)())  # type: ignore[misc]
 
@@ -128,15 +132,17 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     def set_theme(self, name: str) -> None:
         """Show another theme and remember it."""
         self.theme = name
-        self.state.put("theme", value=name)
+        self.state.remember("theme", value=name)
 
     def set_times(self, mode: TimeMode) -> None:
         """Show times another way and remember it."""
         self.times = mode
-        self.state.put("times", value=mode.value)
+        self.state.remember("times", value=mode.value)
         self.screen.refresh(layout=True)
         for view in self.screen.query(LineView):
             view.redraw()
+        if isinstance(self.screen, FlowdeckScreen):
+            self.screen.ages_pass()
 
     # -- life ------------------------------------------------------------------------------
 
@@ -147,6 +153,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
             self.say(problem, "warning", seconds=10)
         if self.live is not None:
             self.live.start()
+        self.leave_on_signals()
         self.set_interval(_CLOCK, self._tick)
         first = self.state.get("mode", default="home")
         self.show_mode(first if first in self._modes else "home")
@@ -187,7 +194,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         """Pass news on to the visible screens; hidden ones catch up when they appear."""
         self.store_version += 1
         for screen in self.visible_screens():
-            screen.hear(message)
+            screen.hear_news(message)
 
     def on_health_changed(self, message: HealthChanged) -> None:
         """Show how the record answers; say it in full when it cannot be read, and read it again
@@ -222,7 +229,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     def expect_change(self) -> None:
         """Look for news now (a screen has just launched or cancelled something)."""
         if self.live is not None:
-            self.live.kick()
+            self.live.check_soon()
 
     # -- going places ----------------------------------------------------------------------
 
@@ -232,7 +239,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
             self.back_to(len(self.screen_stack) - 1)
         elif name in self._modes:
             self.switch_mode(name)
-            self.state.put("mode", value=name)
+            self.state.remember("mode", value=name)
 
     def open_run(self, run_id: int) -> None:
         """Push the screen of a flow run."""
@@ -259,7 +266,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ask the guards of the action registry; hide the way to where one is."""
-        if action in {"go_home", "go_runs"}:
+        if action in {"go_home", "go_runs", "go_errors"}:
             name = action.removeprefix("go_")
             there = name == self.current_mode and len(self.screen_stack) == 1
             return name in self._modes and not there
@@ -272,6 +279,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     def action_go_runs(self) -> None:
         """Show the history of runs."""
         self.show_mode("runs")
+
+    def action_go_errors(self) -> None:
+        """Show what failed, as groups."""
+        self.show_mode("errors")
 
     def action_app_palette(self) -> None:
         """Open the command palette."""
@@ -305,6 +316,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     async def action_app_quit(self) -> None:
         """Leave; runs go on."""
         self.exit(0)
+
+
+if TYPE_CHECKING:
+    _HOST: type[Host] = FlowdeckApp  # it has all that screens ask of it
 
 
 def _time_mode(name: str) -> TimeMode:
@@ -346,7 +361,11 @@ def run_app(
         app.animation_level = "none"
     _trust_the_terminal()
     app.run()
-    return app.return_code or 0
+    if not app.crashed:
+        return app.return_code or 0
+    where = f"What happened is in {app.log_file}." if app.log_file is not None else ""
+    print(f"flowdeck's app ended on a fault of its own; runs go on. {where}", file=sys.stderr)
+    return 1
 
 
 def _trust_the_terminal() -> None:

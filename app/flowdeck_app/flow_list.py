@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flowdeck_store.ids import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flowdeck.discovery_syntax import FoundFlow
-    from flowdeck_store.records import FlowRecord, FlowRunRecord
+    from flowdeck.launch.discovery_syntax import FoundFlow, FoundParameter
+    from flowdeck_store.read.records import FlowRecord, FlowRunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class FlowRow:
     record: FlowRecord | None
     p50: float | None  # seconds, of the runs in the history that completed
     success: float | None  # share of the ended runs in the history that completed
+    parameters: tuple[FoundParameter, ...] | None = None  # None: its file was not found
+    depth: int = 0  # how many flows it stands below that ran it
 
     @property
     def last(self) -> FlowRunRecord | None:
@@ -34,30 +38,39 @@ class FlowRow:
 
 def merged(found: Iterable[FoundFlow], recorded: Sequence[FlowRecord]) -> list[FlowRow]:
     """Return found and recorded flows, the ones that ran last first, then the others by name."""
-    by_key = {record.key: record for record in recorded}
+    # A definition that ran under other names has a row for each of them.
+    by_name = {(record.key, record.name): record for record in recorded}
     rows = []
     for flow in found:
-        record = by_key.pop(flow.key, None)
+        record = by_name.pop((flow.key, flow.name), None)
         rows.append(_row(flow.key, flow.name, flow, record))
-    rows += [_row(record.key, record.name, None, record) for record in by_key.values()]
+    rows += [_row(record.key, record.name, None, record) for record in by_name.values()]
     return _last_first(rows)
 
 
 def _last_first(rows: list[FlowRow]) -> list[FlowRow]:
-    """Return the rows by their last run; a flow that was last run by another stands below that."""
-    by_run = {row.last.id: row for row in rows if row.last is not None}
+    """Return the rows by their last run; a flow that was last run by another stands below that,
+    also while that runs again and has not come to it yet."""
+    by_run = {
+        point.run_id: row for row in rows if row.record is not None for point in row.record.history
+    }
 
     def place(row: FlowRow) -> tuple[int, str, list[int]]:
         way: list[int] = []
-        while row.last is not None and row.last.parent_task is not None and len(way) < len(rows):
-            parent = by_run.get(row.last.parent_task >> 24)
-            if parent is None:
+        seen = [row]
+        while row.last is not None and row.last.parent_task is not None:
+            parent = by_run.get(run_of(row.last.parent_task))
+            if parent is None or any(
+                parent is other for other in seen
+            ):  # flows that call each other
                 break
             way.insert(0, row.last.created_us)
+            seen.append(parent)
             row = parent
         return -_last_us(row), row.name, way
 
-    return sorted(rows, key=place)
+    placed = sorted(((place(row), row) for row in rows), key=lambda found: found[0])
+    return [replace(row, depth=len(way)) for (_, _, way), row in placed]
 
 
 def _last_us(row: FlowRow) -> int:
@@ -70,7 +83,8 @@ def _row(key: str, name: str, found: FoundFlow | None, record: FlowRecord | None
     runner = (last.runner if last is not None else None) or (found.runner if found else None)
     doc = found.doc if found is not None else record.doc if record is not None else None
     p50, success = _figures(record)
-    return FlowRow(key, name, target, runner, doc, record, p50, success)
+    parameters = None if found is None else found.parameters
+    return FlowRow(key, name, target, runner, doc, record, p50, success, parameters)
 
 
 def _target_of(record: FlowRecord | None) -> str | None:
@@ -100,23 +114,32 @@ ORDERS = ("last", "name", "success", "p50")
 
 
 def ordered(rows: Iterable[FlowRow], order: str) -> list[FlowRow]:
-    """Return the rows in one of :data:`ORDERS`."""
+    """Return the rows in one of :data:`ORDERS`; only in the first, flows stand below others."""
+    if order == ORDERS[0]:
+        return list(rows)
+    rows = _level(rows)
     if order == "name":
         return sorted(rows, key=lambda row: row.name.lower())
     if order == "success":
         return sorted(rows, key=lambda row: (row.success is None, row.success or 0.0, row.name))
     if order == "p50":
         return sorted(rows, key=lambda row: (-(row.p50 or 0.0), row.name))
-    return list(rows)
+    return rows
+
+
+def _level(rows: Iterable[FlowRow]) -> list[FlowRow]:
+    return [replace(row, depth=0) for row in rows]
 
 
 def matching(rows: Iterable[FlowRow], text: str) -> list[FlowRow]:
     """Return the rows whose name, file or description contains all words of ``text``; those whose
     name does come first."""
     words = text.lower().split()
+    if not words:
+        return list(rows)
     found = [
         row
-        for row in rows
+        for row in _level(rows)
         if all(word in f"{row.name} {row.key} {row.doc or ''}".lower() for word in words)
     ]
     found.sort(key=lambda row: not all(word in row.name.lower() for word in words))

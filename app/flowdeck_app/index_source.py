@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from flowdeck_app.access import ROWS, StoreAccess
-from flowdeck_store.ordering import RowIndex
+from flowdeck_store.query.ordering import RowIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from flowdeck_app.widgets.source import Key
-    from flowdeck_store.reader import Reader
+    from flowdeck_app.widgets.lines.source import Key
+    from flowdeck_store.read.reader import Reader
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -29,6 +29,7 @@ class IndexSource(ABC, Generic[R]):
     """
 
     stable = False
+    problems_first = 0
 
     def __init__(self, access: StoreAccess, lane: str = ROWS) -> None:
         self._access, self._lane = access, lane

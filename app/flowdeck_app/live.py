@@ -1,12 +1,22 @@
 """What keeps screens current: one thread that watches the store and posts coalesced messages.
 
-The thread only asks "has anything changed?" (tens of microseconds) and which runs it was; the
-visible screen then asks for its own window, elsewhere. While nothing happens it asks twice a
-second, while somebody watches a live run twenty times.
+The thread only asks "has anything changed?" and which runs it was; the visible screen then asks for
+its own window, elsewhere. The question is cheap (tens of microseconds: a pragma of SQLite's that sees
+what other processes have committed), so asking is as good as being told, and nobody has to tell: no
+run needs to know who looks at it, and there is no socket or server that could be gone. While nothing
+happens the thread asks twice a second, while somebody watches a live run twenty times.
+
+What it posts is coalesced: a burst of news is one message, hidden screens get none and catch up when
+they appear, and more than :data:`MOST` changes are not read but are news of "any run". The thread
+never reads rows, so it cannot fall behind.
+
+It also looks after runs whose process is gone, with little patience for a locked record: an app that
+is open is often the only process of flowdeck that is left to notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import sqlite3
 import threading
@@ -17,8 +27,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from textual.message import Message
 
 from flowdeck_store.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
-from flowdeck_store.feed import Changes, Cursor, Feed
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file import left_behind
+from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.read.feed import Changes, Cursor, Feed
+from flowdeck_store.upkeep.liveness import recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +40,8 @@ FAST: Final = 0.05  # seconds between two looks while a visible run is live
 SLOW: Final = 0.5  # otherwise
 LINGER: Final = 3.0  # seconds of fast looks after a change
 STALE: Final = 2.0  # seconds without an answer until the view counts as stale
+LOOK_AFTER: Final = 2.0  # seconds between looks for runs whose process is gone
+PATIENCE: Final = 0.2  # seconds that such a look waits for a record that somebody has locked
 MOST: Final = 300  # changes looked at to learn which runs they belong to; more are "any run"
 
 
@@ -101,7 +115,7 @@ class HealthChanged(Message):
 
 
 class Watcher(Protocol):
-    """What the thread needs of :class:`flowdeck_store.feed.Feed`; tests give a fake."""
+    """What the thread needs of :class:`flowdeck_store.read.feed.Feed`; tests give a fake."""
 
     def poll(self) -> bool:
         """Say whether anything changed since the last call."""
@@ -151,6 +165,7 @@ class LiveFeed:
         self._eager = False
         self._changed_at = float("-inf")
         self._answered_at = monotonic()
+        self._looked_after = float("-inf")
         self.store = StoreHealth(Health.LIVE)
         self._thread = threading.Thread(target=self._watch, name="flowdeck-feed", daemon=True)
 
@@ -171,7 +186,7 @@ class LiveFeed:
             self._wake.set()
         self._eager = eager
 
-    def kick(self) -> None:
+    def check_soon(self) -> None:
         """Look now (the app itself has just changed something)."""
         self._changed_at = self._monotonic()
         self._wake.set()
@@ -190,12 +205,13 @@ class LiveFeed:
 
     def _watch(self) -> None:
         while not self._ended:
-            self.look()
+            self.check_record()
+            self.look_after_dead()
             self._wake.wait(self.interval)
             self._wake.clear()
         self._close()
 
-    def look(self) -> None:
+    def check_record(self) -> None:
         """Look once and post what there is to say (the thread's work; tests call it)."""
         try:
             if self._feed is None:
@@ -211,6 +227,19 @@ class LiveFeed:
             self._trouble(Health.CORRUPT, str(error))
         else:
             self._answered(changes)
+
+    def look_after_dead(self) -> None:
+        """Now and then: end runs whose process is gone, or learn that this is not possible now."""
+        now = self._monotonic()
+        answers = self.store.health in {Health.LIVE, Health.READ_ONLY}
+        if now - self._looked_after < LOOK_AFTER or not answers or not has_record(self._home):
+            return
+        self._looked_after = now
+        before = left_behind.left_in(self._home)
+        with contextlib.suppress(StoreError, sqlite3.Error, OSError):
+            recover(self._home, lambda: self._ended, PATIENCE)
+        if left_behind.left_in(self._home) != before:
+            self._post(StoreChanged())  # they are shown as dead, or no longer so
 
     def _changes(self, feed: Watcher) -> Changes:
         """Learn which runs changed, without reading all of a flood."""

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual.command import CommandPalette, DiscoveryHit, Hit, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Provider
 from textual.content import Content
+from textual.widgets import Input
 
 from flowdeck_app.actions import REGISTRY, display_key
-from flowdeck_app.glyphs import SIGNS, kind_of, word_of
-from flowdeck_app.views.text import clean, cut, fit
+from flowdeck_app.drawing.cells import clean, cut, fit
+from flowdeck_app.drawing.signs import SIGNS, kind_of, word_of
+from flowdeck_app.events.living import LivingScreen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from textual.types import IgnoreReturnCallbackType
 
-    from flowdeck_app.app import FlowdeckApp
-    from flowdeck_store.records import FlowRecord, FlowRunRecord
+    from flowdeck_app.host import HostApp
+    from flowdeck_store.read.records import FlowRecord, FlowRunRecord
 
 #: Runs that the palette knows.
 RECENT: Final = 200
@@ -31,7 +33,7 @@ _TAIL: Final = 38  # cells for what stands behind
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PaletteEntry:
     """One line: what is matched, how it is shown, what it does."""
 
     text: str
@@ -47,7 +49,7 @@ class _Entries(Provider):
     AT_ONCE: ClassVar[bool] = True
 
     @property
-    def flowdeck(self) -> FlowdeckApp:
+    def flowdeck(self) -> HostApp:
         """The app."""
         return self.app  # type: ignore[return-value]
 
@@ -55,7 +57,7 @@ class _Entries(Provider):
         """Make the list once per opening of the palette."""
         self._list = await self.entries()
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[PaletteEntry]:
         """Return what can be chosen."""
         return []
 
@@ -75,7 +77,7 @@ class _Entries(Provider):
                 yield Hit(score, _shown(lit, entry), entry.command, text=entry.text)
 
 
-def _shown(name: str | Content, entry: Entry) -> Content:
+def _shown(name: str | Content, entry: PaletteEntry) -> Content:
     name = Content(name) if isinstance(name, str) else name
     room = max(1, _NAME - name.cell_length)
     return Content.assemble(name, " " * room, (entry.tail, entry.tail_style))
@@ -84,7 +86,7 @@ def _shown(name: str | Content, entry: Entry) -> Content:
 class ActionCommands(_Entries):
     """Everything the screen can do now, with its key and its command."""
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[PaletteEntry]:
         """Return the active actions in the registry's order."""
         active = self.screen.active_bindings
         signs = self.flowdeck.look.symbols
@@ -94,7 +96,7 @@ class ActionCommands(_Entries):
                 run = partial(self.app.run_action, binding.action, node)
                 found[str(binding.id)] = (key, run)
         return [
-            Entry(
+            PaletteEntry(
                 action.label,
                 fit(display_key(found[action.id][0], signs.ascii), 11)
                 + cut(action.cli or action.help, _TAIL, ellipsis=signs.ellipsis),
@@ -111,11 +113,11 @@ class FlowCommands(_Entries):
 
     AT_ONCE = False
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[PaletteEntry]:
         """Return a line a flow."""
         flows: list[FlowRecord] = await self.flowdeck.access.ask(lambda reader: reader.flows())
         return [
-            Entry(
+            PaletteEntry(
                 f"Run {clean(flow.name, 100)}",
                 cut(clean(flow.source or "", 300), _TAIL + 11),
                 "$fd-muted not bold",
@@ -130,14 +132,14 @@ class RunCommands(_Entries):
 
     AT_ONCE = False
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[PaletteEntry]:
         """Return a line a run."""
         runs: list[FlowRunRecord] = await self.flowdeck.access.ask(
             lambda reader: reader.runs(limit=RECENT)
         )
         signs = self.flowdeck.look.symbols
         return [
-            Entry(
+            PaletteEntry(
                 clean(f"{run.name} {run.flow}", 100),
                 f"{signs.of(kind_of(run.code, run.named))} {word_of(run.code, run.named)}",
                 f"{SIGNS[kind_of(run.code, run.named)].style} not bold",
@@ -152,10 +154,12 @@ class ThemeCommands(_Entries):
 
     AT_ONCE = False
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[PaletteEntry]:
         """Return a line a theme, ours first."""
         return [
-            Entry(f"Theme {name}", "", "$fd-muted not bold", partial(self.flowdeck.set_theme, name))
+            PaletteEntry(
+                f"Theme {name}", "", "$fd-muted not bold", partial(self.flowdeck.set_theme, name)
+            )
             for name in self._names()
         ]
 
@@ -165,7 +169,7 @@ class ThemeCommands(_Entries):
         yield from sorted(name for name in names if not name.startswith("flowdeck"))
 
 
-class Palette(CommandPalette):
+class Palette(LivingScreen, CommandPalette):
     """Textual's palette in our colours, without its emoji."""
 
     DEFAULT_CSS = """
@@ -177,6 +181,7 @@ class Palette(CommandPalette):
     Palette CommandInput, Palette CommandInput:focus { border: none; padding: 0; height: 1; }
     Palette CommandList {
         background: $panel; border: none; padding: 0 1; max-height: 60vh; scrollbar-size: 1 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     Palette CommandList > .option-list--option { padding: 0 1; text-style: none; }
     """
@@ -186,3 +191,12 @@ class Palette(CommandPalette):
             providers=[ActionCommands, FlowCommands, RunCommands, ThemeCommands],
             placeholder="commands, flows, runs, themes",
         )
+
+    def on_mount(self) -> None:
+        """Let the cursor stand still, as in every other field."""
+        self.query_one(Input).cursor_blink = False
+
+    def _action_command_list(self, action: str) -> None:
+        """Move in the list, once it has lines: Textual's page keys fail before."""
+        if any(listed.scrollable_content_region for listed in self.query(CommandList)):
+            super()._action_command_list(action)

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 #: Screens by name: module and class. Imported when first shown.
 SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
-    "home": ("flowdeck_app.screens.home", "HomeScreen"),
-    "runs": ("flowdeck_app.screens.runs", "RunsScreen"),
-    "run": ("flowdeck_app.screens.run", "RunScreen"),
-    "task": ("flowdeck_app.screens.task", "TaskScreen"),
-    "launch": ("flowdeck_app.screens.launch", "LaunchScreen"),
+    "home": ("flowdeck_app.screens.home.screen", "HomeScreen"),
+    "runs": ("flowdeck_app.screens.runs.screen", "RunsScreen"),
+    "errors": ("flowdeck_app.screens.errors.screen", "ErrorsScreen"),
+    "run": ("flowdeck_app.screens.run.screen", "RunScreen"),
+    "task": ("flowdeck_app.screens.task.screen", "TaskScreen"),
+    "launch": ("flowdeck_app.screens.launch.screen", "LaunchScreen"),
 }
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from textual import work
 
 from flowdeck.settings import get_settings
-from flowdeck_app import clipboard, editor
-from flowdeck_app.key_order import OrderedKeys
-from flowdeck_app.screens.confirm import ConfirmScreen
-from flowdeck_app.screens.message import MessageScreen
+from flowdeck_app.drawing.cells import clean
+from flowdeck_app.screens.parts.confirm import ConfirmScreen
+from flowdeck_app.screens.parts.message import MessageScreen
+from flowdeck_app.terminal import clipboard, debugger, editor
+from flowdeck_app.terminal.in_terminal import InTerminal
 from flowdeck_app.ui_state import UiState
-from flowdeck_app.views.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SAME_TOAST: Final = 3.0
 
 
-class AppServices(OrderedKeys, inherit_bindings=False):
+class AppServices(InTerminal, inherit_bindings=False):
     """The app's services; :class:`~flowdeck_app.app.FlowdeckApp` is made of it."""
 
     def __init__(self) -> None:
@@ -93,3 +93,7 @@ class AppServices(OrderedKeys, inherit_bindings=False):
     def page(self, text: str) -> None:
         """Show a text in the user's pager."""
         editor.page(self, text)
+
+    def debug_task(self, ref: str) -> None:
+        """Run a task again in the debugger, in the app's place."""
+        debugger.debug(self, get_settings().home, ref)

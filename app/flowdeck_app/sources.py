@@ -12,27 +12,34 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from flowdeck_app.access import ROWS, SLOW, StoreAccess
 from flowdeck_app.index_source import NO_ROWS, IndexSource
-from flowdeck_app.rows import RunRow, TaskRow
+from flowdeck_app.views.rows import RunRow, TaskRow
+from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.views.timeline import Bar, bar_of, bar_of_group, lanes
-from flowdeck_app.widgets.source import Key, MemorySource
-from flowdeck_store.ordering import RowIndex
-from flowdeck_store.query import quote
-from flowdeck_store.records import LogRecord
+from flowdeck_app.widgets.lines.source import Key, MemorySource
+from flowdeck_store.ids import number_of
+from flowdeck_store.query.language import quote
+from flowdeck_store.query.ordering import RowIndex
+from flowdeck_store.read.records import LogRecord
 from flowdeck_store.states import CRASHED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from flowdeck_store.reader import Reader
-    from flowdeck_store.summaries import TimelineRow
+    from flowdeck_store.read.causes import Cause
+    from flowdeck_store.read.reader import Reader
+    from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord
+    from flowdeck_store.read.summaries import TimelineRow
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 #: Seconds for which a flow's median duration is taken as known.
 _P50_KEPT: Final = 15.0
+_CAUSES_KEPT: Final = 2_000
 #: New log lines taken at a time when an index grows.
 _GROWTH: Final = 5000
+#: What the order "problems" begins with.
+_PROBLEM: Final = "state:problem"
 #: Task runs that worker lanes are made of.
 _LANED: Final = 5000
 
@@ -43,7 +50,7 @@ class TaskSource(IndexSource[TaskRow]):
     Args:
         access: the app's lanes.
         run_id: number of the flow run.
-        query: filter text of :mod:`flowdeck_store.query`.
+        query: filter text of :mod:`flowdeck_store.query.language`.
         order: sort order of ``Reader.tasks``.
     """
 
@@ -54,6 +61,9 @@ class TaskSource(IndexSource[TaskRow]):
         self.run_id, self.query, self.order = run_id, query, order
 
     def _look(self, reader: Reader) -> RowIndex:
+        if self.order == "problems":
+            problems = reader.task_index(self.run_id, f"{self.query} {_PROBLEM}")
+            self.problems_first = len(problems)
         return reader.task_index(self.run_id, self.query, self.order)
 
     def _read(self, reader: Reader, keys: Sequence[int]) -> list[TaskRow]:
@@ -91,35 +101,55 @@ class RunSource(IndexSource[RunRow]):
     ) -> None:
         super().__init__(access)
         self.query, self.order, self.roots, self.most = query, order, roots, most
-        self._p50: dict[str, tuple[float, float | None]] = {}
+        self._p50: dict[tuple[str, str], tuple[float, float | None]] = {}
+        self._causes: dict[tuple[int, int], Cause | None] = {}
 
     def _look(self, reader: Reader) -> RowIndex:
         if self.most:
             records = reader.runs(self.query, limit=self.most, order=self.order, roots=self.roots)
             return RowIndex(array("q", [record.id for record in records]), False)
+        if self.order == "problems":
+            problems = reader.run_index(f"{self.query} {_PROBLEM}", roots=self.roots)
+            self.problems_first = len(problems)
         return reader.run_index(self.query, self.order, roots=self.roots)
 
     def _read(self, reader: Reader, keys: Sequence[int]) -> list[RunRow]:
         records = reader.runs_by_ids(keys)
-        failed = reader.first_failures([r.id for r in records if r.counts[4] or r.counts[5]])
+        failed = reader.first_failures(
+            r.id
+            for r in records
+            if (r.counts[4] or r.counts[5]) and r.code not in {FAILED, CRASHED}
+        )
         wrong = [record.uid for record in records if record.code in {FAILED, CRASHED}]
         repaired = reader.repaired(wrong) if wrong else {}
         return [
             RunRow(
                 record,
-                failed[record.id].name if record.id in failed else None,
-                self._median(reader, record.flow_key),
+                _failed_in(self._cause(reader, record), failed.get(record.id)),
+                self._median(reader, record),
                 repaired[record.uid][1] if record.uid in repaired else None,
             )
             for record in records
         ]
 
-    def _median(self, reader: Reader, flow_key: str) -> float | None:
-        known = self._p50.get(flow_key)
+    def _cause(self, reader: Reader, run: FlowRunRecord) -> Cause | None:
+        """Return what a run failed of; looked for once, a run of 100,000 failures takes 50 ms."""
+        if run.code not in {FAILED, CRASHED}:
+            return None
+        key = run.id, run.state_us
+        if key not in self._causes:
+            if len(self._causes) >= _CAUSES_KEPT:
+                self._causes.clear()
+            self._causes[key] = reader.cause(run)
+        return self._causes[key]
+
+    def _median(self, reader: Reader, run: FlowRunRecord) -> float | None:
+        flow_of = (run.flow_key, run.flow)
+        known = self._p50.get(flow_of)
         now = time.monotonic()
         if known is None or now - known[0] > _P50_KEPT:
-            flow = reader.flow(flow_key)
-            known = self._p50[flow_key] = (now, None if flow is None else flow.p50_seconds)
+            flow = reader.flow_of(run)
+            known = self._p50[flow_of] = (now, None if flow is None else flow.p50_seconds)
         return known[1]
 
     def _matches(self, reader: Reader, text: str) -> Iterable[int]:
@@ -228,12 +258,12 @@ class TimelineSource(IndexSource[Bar]):
     def _look(self, reader: Reader) -> RowIndex:
         run = reader.run(self.run_id)
         if run is not None:
-            self.start_us = run.started_us or run.created_us
+            self.start_us = zero_us(run)
             self.end_us = run.ended_us
         return reader.task_index(self.run_id, self.query, self.order)
 
     def _read(self, reader: Reader, keys: Sequence[int]) -> list[Bar]:
-        rows = reader.timeline(self.run_id, [key & 0xFFFFFF for key in keys])
+        rows = reader.timeline(self.run_id, [number_of(key) for key in keys])
         return [bar_of(row, self.run_id) for row in rows]
 
     def _matches(self, reader: Reader, text: str) -> Iterable[int]:
@@ -308,12 +338,19 @@ def worker_bars(access: StoreAccess, run_id: int) -> ListSource[Bar]:
         if run is None:
             return []
         index = reader.task_index(run_id, order="start")
-        rows = reader.timeline(run_id, [key & 0xFFFFFF for key in index.slice(0, _LANED)])
+        rows = reader.timeline(run_id, [number_of(key) for key in index.slice(0, _LANED)])
         end = run.ended_us or max((run.state_us, *(_last_us(row) for row in rows)))
-        return lanes(rows, run.started_us or run.created_us, end)
+        return lanes(rows, zero_us(run), end)
 
     return ListSource(access, load, key=lambda bar: bar.key, text=lambda bar: bar.name, lane=SLOW)
 
 
 def _last_us(row: TimelineRow) -> int:
     return max((s.end_us or s.start_us for s in row.segments), default=0)
+
+
+def _failed_in(cause: Cause | None, first: TaskRunRecord | None) -> str | None:
+    """Return what a run failed in: of its end's cause, or the first task run that failed so far."""
+    if cause is not None:
+        return cause.where or None
+    return None if first is None else first.label

@@ -61,7 +61,7 @@ class UiState:
             return default
         return copy.deepcopy(place)
 
-    def put(self, *path: str, value: Any) -> None:
+    def remember(self, *path: str, value: Any) -> None:
         """Remember a JSON value under a path; ``None`` forgets it."""
         place = self._data
         for name in path[:-1]:

@@ -1,51 +1,43 @@
-"""Which run the current code belongs to, and the tags in force. Held in context variables, so
-threads that the engine starts and async tasks see the run that started them."""
+"""The run that the current code belongs to, as users see it, and the tags in force."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import MissingContextError
+from flowdeck.threads import active
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator, Mapping
 
-    from flowdeck.flows import Flow
-    from flowdeck.runs import FlowRunInfo, FlowRunLike, TaskRun
-    from flowdeck.tasks import Task
-
-#: The flow run whose body (or task) is executing; only in the flow's own process.
-current_flow_run: ContextVar[FlowRunLike | None] = ContextVar("flowdeck_flow_run", default=None)
-#: The task run that is executing; on workers too.
-current_task_run: ContextVar[TaskRun | None] = ContextVar("flowdeck_task_run", default=None)
-_tags: ContextVar[frozenset[str]] = ContextVar("flowdeck_tags", default=frozenset())
+    from flowdeck.definitions.bases import FlowDefinition, TaskDefinition
+    from flowdeck.runs.task_run import FlowRunLike, TaskRun
+    from flowdeck.runs.views import FlowRunView
 
 
-class FlowRunContext:
+class FlowRunContext(active.RunContext):
     """A view of the flow run that the current code belongs to."""
 
-    __slots__ = ("_run",)
-
-    def __init__(self, run: FlowRunLike) -> None:
-        self._run = run
+    __slots__ = ()
+    _run: FlowRunLike
 
     @classmethod
     def get(cls) -> FlowRunContext | None:
         """Return the current one, or ``None`` outside of flow runs."""
-        run = current_flow_run.get()
+        run = active.current_flow_run.get()
         return None if run is None else cls(run)
 
     @property
-    def flow(self) -> Flow[Any, Any]:
+    def flow(self) -> FlowDefinition[Any, Any]:
         return self._run.flow
 
     @property
-    def flow_run(self) -> FlowRunInfo:
-        return self._run.info
+    def flow_run(self) -> FlowRunView:
+        from flowdeck.runs.views import FlowRunView
+
+        return FlowRunView(self._run)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -61,22 +53,20 @@ class FlowRunContext:
         return self._run.runner
 
 
-class TaskRunContext:
+class TaskRunContext(active.RunContext):
     """A view of the task run that the current code belongs to."""
 
-    __slots__ = ("_run",)
-
-    def __init__(self, run: TaskRun) -> None:
-        self._run = run
+    __slots__ = ()
+    _run: TaskRun
 
     @classmethod
     def get(cls) -> TaskRunContext | None:
         """Return the current one, or ``None`` outside of task runs."""
-        run = current_task_run.get()
+        run = active.current_task_run.get()
         return None if run is None else cls(run)
 
     @property
-    def task(self) -> Task[Any, Any]:
+    def task(self) -> TaskDefinition[Any, Any]:
         return self._run.task
 
     @property
@@ -107,46 +97,12 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
     return found
 
 
-def current_tags() -> frozenset[str]:
-    """Return the tags that :func:`tags` blocks put in force here."""
-    return _tags.get()
-
-
 @contextlib.contextmanager
 def tags(*new_tags: str) -> Iterator[frozenset[str]]:
     """Add tags to all flow runs and task runs that are called inside the block."""
-    merged = _tags.get() | frozenset(new_tags)
-    token = _tags.set(merged)
+    merged = active.tags_in_force.get() | frozenset(new_tags)
+    token = active.tags_in_force.set(merged)
     try:
         yield merged
     finally:
-        _tags.reset(token)
-
-
-def running_loop() -> Any:
-    """Return the event loop that runs in this thread, or ``None`` (without importing asyncio)."""
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
-
-
-def caller_is_async() -> bool:
-    """Say whether the caller belongs to an async flow or task and a loop runs in this thread."""
-    if running_loop() is None:
-        return False
-    task_run = current_task_run.get()
-    if task_run is not None:
-        return task_run.task.isasync
-    flow_run = current_flow_run.get()
-    return flow_run is not None and flow_run.flow.isasync
-
-
-def in_async_code() -> bool:
-    """Say whether the caller can await: it belongs to an async flow or task (or to no run), and a
-    loop runs in this thread."""
-    run = current_task_run.get()
-    if run is not None:
-        can_await = run.task.isasync
-    else:
-        flow_run = current_flow_run.get()
-        can_await = flow_run is None or flow_run.flow.isasync
-    return can_await and running_loop() is not None
+        active.tags_in_force.reset(token)

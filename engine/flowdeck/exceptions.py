@@ -5,11 +5,10 @@ All of them pickle, because they travel between processes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import inspect
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 class FlowdeckError(Exception):
@@ -22,31 +21,6 @@ class MissingContextError(FlowdeckError, RuntimeError):
 
 class ParameterBindError(TypeError, FlowdeckError):
     """The arguments of a call do not fit the function's signature; no run was created."""
-
-    @classmethod
-    def from_bind_failure(
-        cls,
-        name: str,
-        signature: inspect.Signature,
-        error: TypeError,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> ParameterBindError:
-        """Describe a failed :meth:`inspect.Signature.bind` of the function called ``name``."""
-        shown = str(signature.replace(return_annotation=signature.empty))[1:-1]
-        return cls(
-            f"Error binding parameters for function '{name}': {error}.\n"
-            f"Function '{name}' has signature '{shown}' "
-            f"but received args: {_shown_args(args)} and kwargs: {list(kwargs)}."
-        )
-
-
-def _shown_args(args: tuple[Any, ...]) -> str:
-    # An argument may be huge or have a repr that raises: an error message must survive both.
-    from flowdeck.previews import safe_repr
-
-    inner = ", ".join(safe_repr(value) for value in args)
-    return f"({inner},)" if len(args) == 1 else f"({inner})"
 
 
 class ParameterTypeError(FlowdeckError):
@@ -66,7 +40,12 @@ class SignatureMismatchError(FlowdeckError, TypeError):
     def from_bad_params(
         cls, expected: Iterable[str], provided: Iterable[str]
     ) -> SignatureMismatchError:
-        """Name what the function expects and what it was given."""
+        """Name what the function expects and what it was given.
+
+        Args:
+            expected: names of its parameters.
+            provided: names that were stored.
+        """
         return cls(
             f"Function expects parameters {list(expected)} "
             f"but was provided with parameters {list(provided)}"
@@ -75,6 +54,10 @@ class SignatureMismatchError(FlowdeckError, TypeError):
 
 class ReservedArgumentError(FlowdeckError, TypeError):
     """A flow or task function has a parameter whose name the engine needs for itself."""
+
+
+class UnawaitedCall(FlowdeckError, TypeError):
+    """A call that must be awaited was not: its coroutine turned up where a value is expected."""
 
 
 class InvalidNameError(FlowdeckError, ValueError):

@@ -5,57 +5,60 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
-import threading
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from flowdeck import context, hooks
-from flowdeck.definitions import (
-    NOT_SET,
+from flowdeck.definitions import hooks
+from flowdeck.definitions.bases import FlowDefinition, TaskRunnerLike
+from flowdeck.definitions.definition import (
     check_run_name,
     check_serializer,
     is_async,
-    merge_options,
+    module_of,
+    qualname_of,
+    refuse_storage,
+    seconds_of,
     source_of,
+    take_over,
+    time_limit,
+    whole_number,
 )
-from flowdeck.names import check_name, flow_display_name
-from flowdeck.parameters import Binder, check_compatible
+from flowdeck.definitions.methods import Bound, bound, unwrapped
+from flowdeck.definitions.options import FLOW_OPTIONS, FlowOptions
+from flowdeck.parameters import check_compatible
+from flowdeck.parameters.binding import function_name
+from flowdeck.parameters.scope import remember
+from flowdeck.runs.names import check_name, flow_display_name
+from flowdeck.threads import active
+from flowdeck.threads.engine_threads import engine_thread
+from flowdeck.values.unawaited import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
-    from flowdeck.flow_run import FlowRun
+    from flowdeck.futures import Passed
+    from flowdeck.runs.flow_run import FlowRun
+    from flowdeck.states import State
     from flowdeck.task_runners.base import BaseTaskRunner
 
 P = ParamSpec("P")
-R = TypeVar("R")
+P2 = ParamSpec("P2")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T")
 
 
-class Flow(Generic[P, R]):
+class BoundFlow(Bound["Flow[Any, Any]"]):
+    """A flow that was looked up on an instance."""
+
+
+class Flow(FlowDefinition[P, R]):
     """A function as a flow. Made by :func:`flow`, which documents the options."""
 
-    def __init__(
-        self,
-        fn: Callable[P, R],
-        name: str | None = None,
-        version: str | None = None,
-        flow_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = None,
-        retry_delay_seconds: float | None = None,
-        task_runner: type[BaseTaskRunner] | BaseTaskRunner | None = None,
-        description: str | None = None,
-        timeout_seconds: float | None = None,
-        validate_parameters: bool = True,
-        persist_result: bool | None = None,
-        result_storage: Any = None,
-        result_serializer: str | None = None,
-        cache_result_in_memory: bool = True,
-        log_prints: bool | None = None,
-        on_completion: Iterable[hooks.Hook] | None = None,
-        on_failure: Iterable[hooks.Hook] | None = None,
-        on_cancellation: Iterable[hooks.Hook] | None = None,
-        on_crashed: Iterable[hooks.Hook] | None = None,
-        on_running: Iterable[hooks.Hook] | None = None,
-    ) -> None:
+    _binds_like_functions = True
+    task_runner: BaseTaskRunner
+
+    def __init__(self, fn: Callable[P, R], **options: Unpack[FlowOptions]) -> None:
+        given = FLOW_OPTIONS.completed(options, "Flow.__init__")
+        name: object = given["name"]
         if name is not None and not isinstance(name, str):
             hint = (
                 " If you want to make a flow of a function with options, call the decorator: "
@@ -67,46 +70,64 @@ class Flow(Generic[P, R]):
                 f"Expected string for flow parameter 'name'; got {type(name).__name__} "
                 f"instead.{hint}"
             )
+        fn, self.binds = unwrapped(fn)
         if not callable(fn):
             raise TypeError("'fn' must be callable")
-        check_run_name("flow_run_name", flow_run_name)
-        check_serializer(result_serializer)
-        functools.update_wrapper(self, fn)
+        check_run_name("flow_run_name", given["flow_run_name"])
+        check_serializer(given["result_serializer"])
+        take_over(self, fn)
         self.fn = fn
         self.isasync = is_async(fn)
-        self.name = name or flow_display_name(getattr(fn, "__name__", type(fn).__name__))
+        self.name = given["name"] or flow_display_name(function_name(fn))
         check_name(self.name, "flow name")
-        self.version = version or _file_hash(fn)
-        self.flow_run_name = flow_run_name
-        self.retries = int(retries or 0)
-        self.retry_delay_seconds = float(retry_delay_seconds or 0)
-        self.task_runner = _runner_instance(task_runner)
-        self.description = description or inspect.getdoc(fn)
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
-        self.should_validate_parameters = validate_parameters
-        if validate_parameters:
+        self.version = given["version"] or _file_hash(fn)
+        self.flow_run_name = given["flow_run_name"]
+        self.retries = whole_number("retries", given["retries"])
+        self.retry_delay_seconds = seconds_of(
+            "retry_delay_seconds", given["retry_delay_seconds"] or 0
+        )
+        self.task_runner = _runner_instance(given["task_runner"])
+        self.description = given["description"] or inspect.getdoc(fn)
+        self.timeout_seconds = time_limit(given["timeout_seconds"])
+        self.should_validate_parameters = bool(given["validate_parameters"])
+        if given["validate_parameters"]:
             check_compatible(fn)
-        self.persist_result = persist_result
-        self.result_storage = result_storage
-        self.result_serializer = result_serializer
-        self.cache_result_in_memory = cache_result_in_memory
-        self.log_prints = log_prints
-        self.on_completion = hooks.check("on_completion", on_completion)
-        self.on_failure = hooks.check("on_failure", on_failure)
-        self.on_cancellation = hooks.check("on_cancellation", on_cancellation)
-        self.on_crashed = hooks.check("on_crashed", on_crashed)
-        self.on_running = hooks.check("on_running", on_running)
-        self._binder = Binder(fn)
-        self.call_args = self._binder.call_args
-        file, lineno = source_of(fn)
-        self.source = None if file is None else f"{file}:{lineno}"
-        qualname = getattr(fn, "__qualname__", None) or type(fn).__qualname__
-        self.key = f"{file or getattr(fn, '__module__', '?')}:{qualname}"
+            remember(fn)
+        self.persist_result = given["persist_result"]
+        refuse_storage(result_storage=given["result_storage"])
+        self.result_storage = given["result_storage"]
+        self.result_serializer = given["result_serializer"]
+        self.cache_result_in_memory = bool(given["cache_result_in_memory"])
+        self.log_prints = given["log_prints"]
+        self.on_completion = hooks.check(
+            "on_completion", given["on_completion"], hooks.FLOW_ARGUMENTS
+        )
+        self.on_failure = hooks.check("on_failure", given["on_failure"], hooks.FLOW_ARGUMENTS)
+        self.on_cancellation = hooks.check(
+            "on_cancellation", given["on_cancellation"], hooks.FLOW_ARGUMENTS
+        )
+        self.on_crashed = hooks.check("on_crashed", given["on_crashed"], hooks.FLOW_ARGUMENTS)
+        self.on_running = hooks.check("on_running", given["on_running"], hooks.FLOW_ARGUMENTS)
+        self.set_up()
 
-    @property
-    def validate_parameters(self) -> bool:
-        """Whether parameters are checked and coerced by annotation."""
-        return self.should_validate_parameters
+    def set_up(self) -> None:
+        super().set_up()
+        file, lineno = source_of(self.fn)
+        self.source = None if file is None else f"{file}:{lineno}"
+        self.key = f"{file or module_of(self.fn)}:{qualname_of(self.fn)}"
+
+    def validate_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters checked and coerced by annotation, as a run of the flow gets them.
+
+        Args:
+            parameters: all of them by name.
+
+        Raises:
+            ParameterTypeError: some do not fit; the message lists each.
+        """
+        from flowdeck.parameters import validate
+
+        return validate(self.fn, parameters)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -115,11 +136,40 @@ class Flow(Generic[P, R]):
 
         return {info.name: info.schema for info in describe(self.fn)}
 
+    @overload
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: Flow[P, Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
     def __call__(
         self,
+        /,
         *args: Any,
-        return_state: bool = False,
+        return_state: Literal[True],
         wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> State[R]: ...
+    @overload
+    def __call__(self, /, *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Passed, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Passed, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, /, **kwargs: Passed) -> R: ...
+    def __call__(
+        self,
+        /,
+        *args: Any,
+        return_state: Any = False,
+        wait_for: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Run the flow; a call inside another flow makes a subflow run.
@@ -138,62 +188,53 @@ class Flow(Generic[P, R]):
             ParameterBindError: the arguments do not fit the signature; no run is created.
             StoreError: the store cannot be used.
         """
-        parameters = self._binder.bind(args, kwargs)
-        parent: FlowRun | None = context.current_flow_run.get()  # type: ignore[assignment]
+        parameters = self.binder.bind(args, kwargs)
+        parent: FlowRun | None = active.current_flow_run.get()
         if parent is None and wait_for is not None:
             raise ValueError("Only flows run as subflows can wait for dependencies.")
-        from flowdeck import flow_call
+
+        from flowdeck.calls import flow_calls
 
         call = (self, parameters, parent, wait_for, return_state)
-        from_async = parent is not None and _in_async_caller(parent)
+        from_async = parent is not None and active.caller_is_async()
         if not self.isasync:
             # Sync code in an async flow or task must not see that one's running loop.
-            return (_in_thread if from_async else _here)(flow_call.call_sync, *call)
+            if not from_async:
+                return _here(flow_calls.call_sync, *call)
+            with flow_calls.loop_blocked(self, parent, parameters, wait_for):
+                return _in_thread(flow_calls.call_sync, *call)
         if parent is not None and not from_async:
-            from flowdeck import loop
+            from flowdeck.threads import loop
 
-            return loop.run_here(flow_call.call_async, *call)
-        return flow_call.call_async(*call)
+            return loop.run_here(flow_calls.call_async, *call)
+        return named(flow_calls.call_async(*call), function_name(self.fn))
 
-    def with_options(
-        self,
-        *,
-        name: str | None = None,
-        version: str | None = None,
-        flow_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = None,
-        retry_delay_seconds: float | None = None,
-        task_runner: type[BaseTaskRunner] | BaseTaskRunner | None = None,
-        description: str | None = None,
-        timeout_seconds: float | None = None,
-        validate_parameters: bool | None = None,
-        persist_result: bool | None = NOT_SET,
-        result_storage: Any = NOT_SET,
-        result_serializer: str | None = NOT_SET,
-        cache_result_in_memory: bool | None = None,
-        log_prints: bool | None = NOT_SET,
-        on_completion: Iterable[hooks.Hook] | None = None,
-        on_failure: Iterable[hooks.Hook] | None = None,
-        on_cancellation: Iterable[hooks.Hook] | None = None,
-        on_crashed: Iterable[hooks.Hook] | None = None,
-        on_running: Iterable[hooks.Hook] | None = None,
-    ) -> Flow[P, R]:
+    def with_options(self, **options: Unpack[FlowOptions]) -> Flow[P, R]:
         """Return a new flow with some options changed.
 
         0 switches retries, delays and the time limit off. ``None`` changes only what inherits from
         the parent run or settings then: ``log_prints`` and the result options.
         """
-        given = {k: v for k, v in locals().items() if k != "self"}
-        return Flow(self.fn, **merge_options(self, given))
+        changed: Flow[P, R] = Flow(self.fn, **FLOW_OPTIONS.changed(self, options))
+        changed.binds = self.binds
+        return changed
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Flow[P, R]: ...
+    @overload
+    def __get__(
+        self: Flow[Concatenate[Any, P2], R], instance: object, owner: Any = None
+    ) -> Flow[P2, R]: ...
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return bound(BoundFlow, self, instance, owner)
+
+    def __reduce__(self) -> Any:
+        from flowdeck.remote.pickling import reduce_definition
+
+        return reduce_definition(self)
 
     def __repr__(self) -> str:
         return f"Flow({self.name!r})"
-
-
-def _in_async_caller(parent: FlowRun) -> bool:
-    task_run = context.current_task_run.get()
-    caller_is_async = parent.flow.isasync if task_run is None else task_run.task.isasync
-    return caller_is_async and context.running_loop() is not None
 
 
 def _here(function: Callable[..., Any], *args: Any) -> Any:
@@ -211,7 +252,7 @@ def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=target, name="flowdeck-subflow", daemon=True)
+    thread = engine_thread("flowdeck-subflow", target)
     thread.start()
     thread.join()
     if "error" in outcome:
@@ -220,19 +261,26 @@ def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _runner_instance(
-    given: type[BaseTaskRunner] | BaseTaskRunner | None,
+    given: type[TaskRunnerLike] | TaskRunnerLike | None,
 ) -> BaseTaskRunner:
     from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner
 
     if given is None:
         return ConcurrentTaskRunner()
-    runner = given() if isinstance(given, type) else given
-    if not isinstance(runner, BaseTaskRunner):
+    kind: type = given if isinstance(given, type) else type(given)
+    if not issubclass(kind, BaseTaskRunner):
         raise TypeError(
-            f"Expected a task runner for 'task_runner'; got {type(given).__name__} instead. Pass "
+            f"Expected a task runner for 'task_runner'; got {kind.__name__} instead. Pass "
             "one of flowdeck.task_runners, e.g. task_runner=SequentialTaskRunner()."
         )
-    return runner
+    if kind._submit is BaseTaskRunner._submit and kind.submit is BaseTaskRunner.submit:
+        raise TypeError(
+            f"{kind.__name__} is no task runner but what task runners have in common. Pass one of "
+            "flowdeck.task_runners, e.g. task_runner=SequentialTaskRunner(), or a subclass that "
+            "has a _submit."
+        )
+    found: Any = given() if isinstance(given, type) else given
+    return found  # type: ignore[no-any-return]
 
 
 _file_hashes: dict[str, str | None] = {}
@@ -256,56 +304,18 @@ def _file_hash(fn: Callable[..., Any]) -> str | None:
 
 
 @overload
-def flow(__fn: Callable[P, R]) -> Flow[P, R]: ...
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 
 
 @overload
-def flow(
-    *,
-    name: str | None = None,
-    version: str | None = None,
-    flow_run_name: str | Callable[[], str] | None = None,
-    retries: int | None = None,
-    retry_delay_seconds: float | None = None,
-    task_runner: type[BaseTaskRunner] | BaseTaskRunner | None = None,
-    description: str | None = None,
-    timeout_seconds: float | None = None,
-    validate_parameters: bool = True,
-    persist_result: bool | None = None,
-    result_storage: Any = None,
-    result_serializer: str | None = None,
-    cache_result_in_memory: bool = True,
-    log_prints: bool | None = None,
-    on_completion: Iterable[hooks.Hook] | None = None,
-    on_failure: Iterable[hooks.Hook] | None = None,
-    on_cancellation: Iterable[hooks.Hook] | None = None,
-    on_crashed: Iterable[hooks.Hook] | None = None,
-    on_running: Iterable[hooks.Hook] | None = None,
-) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
-def flow(__fn: Any = None, **options: Any) -> Any:
+def flow(fn: Any = None, /, **options: Any) -> Any:
     """Make a function a flow.
 
     Args:
-        name: shown name; default: the function's with ``-`` for ``_``.
-        version: any text; default: a hash of the file.
-        flow_run_name: template over the parameters (``"etl-{day}"``), or a callable.
-        retries: how often the whole function is called again after a failure; task runs that
-            completed are not run again.
-        retry_delay_seconds: between attempts.
-        task_runner: class or instance; default: ``ConcurrentTaskRunner()``. Each run gets a
-            duplicate.
-        description: default: the docstring.
-        timeout_seconds: for each attempt; on the main thread and in async flows the function is
-            interrupted, elsewhere it ends at its next task call.
-        validate_parameters: check and coerce arguments by annotation.
-        persist_result: whether results (of its tasks too) are kept on disk.
-        result_serializer: ``pickle``, ``json``, ``compressed/pickle``, ``compressed/json``.
-        log_prints: whether prints become log lines, in tasks too.
-        on_completion, on_failure, on_cancellation, on_crashed, on_running: lists of callables,
-            called with (flow, flow_run, state).
-        result_storage, cache_result_in_memory: accepted, without effect.
+        OPTIONS
 
     Raises:
         TypeError: an option has the wrong type.
@@ -313,11 +323,15 @@ def flow(__fn: Any = None, **options: Any) -> Any:
         InvalidNameError: the name has one of ``/ % & < >``.
         ReservedArgumentError: a parameter is called ``wait_for`` or ``return_state``.
     """
-    if __fn is None:
+    if fn is None:
         return functools.partial(Flow, **options)
-    if isinstance(__fn, str):
+    if isinstance(fn, str):
         raise TypeError("'fn' must be callable: give the name by keyword, `@flow(name=...)`.")
-    return Flow(__fn, **options)
+    return Flow(fn, **options)
 
+
+FLOW_OPTIONS.show(Flow.__init__)
+FLOW_OPTIONS.show(Flow.with_options)
+FLOW_OPTIONS.show(flow)
 
 __all__ = ["Flow", "flow"]

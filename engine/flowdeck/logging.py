@@ -8,35 +8,34 @@ waits: a handler that blocks while it holds logging's lock is how engines deadlo
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import sys
-import threading
-import time
-from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import context
 from flowdeck.exceptions import MissingContextError
+from flowdeck.output.console import console as console
+from flowdeck.output.console import is_on_console
+from flowdeck.threads import active
+from flowdeck.values.redaction import concealed
 from flowdeck_store import events
 from flowdeck_store.events import LOG, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
-    from flowdeck.runs import FlowRunInfo, TaskRun
-
 ROOT = "flowdeck"
 FLOW_RUNS = "flowdeck.flow_runs"
 TASK_RUNS = "flowdeck.task_runs"
+DISABLED = "flowdeck.disabled"
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 _root = logging.getLogger(ROOT)
 _flow_logger = logging.getLogger(FLOW_RUNS)
 _task_logger = logging.getLogger(TASK_RUNS)
-_root.addHandler(logging.NullHandler())
+_null = logging.NullHandler()
+_root.addHandler(_null)
 
 _disabled: ContextVar[bool] = ContextVar("flowdeck_run_logger_disabled", default=False)
 
@@ -48,104 +47,20 @@ def get_logger(name: str | None = None) -> logging.Logger:
     return logging.getLogger(name if name.startswith(ROOT + ".") else f"{ROOT}.{name}")
 
 
-# -- the console ----------------------------------------------------------------------------------
+class _RecordHandler(logging.Handler):
+    """Puts stdlib log records into the record and on the console, with the run they belong to.
 
-
-class Console:
-    """Writes ``HH:MM:SS.mmm | LEVEL   | NAME - message`` to stderr; never raises.
-
-    On a terminal each line is written at once, so that it stands where it belongs between what
-    the flow prints. Into a file or pipe, where writing gives up the interpreter lock for every
-    line, lines of :data:`_LINGER` seconds are written together; from WARNING on, at once.
+    Records of ours it hands on to the handlers of the root logger (of pytest, Sentry, OpenTelemetry,
+    a log file), but for those that write to the console what :data:`console` writes there:
+    propagation would hand them to all, so an application's ``basicConfig`` printed each twice.
     """
 
-    def __init__(self) -> None:
-        self.level = INFO
-        self.on = False
-        self._second = -1
-        self._clock = ""
-        self._lines: deque[str] = deque()
-        self._written_at = 0.0
-        self._timer: threading.Timer | None = None
-        self._stream: Any = None
-        self._terminal = False
-
-    def write(self, us: int, level: int, name: str, message: str) -> None:
-        """Write one line (or several, if the message has them)."""
-        if not self.on or level < self.level:
-            return
-        second, rest = divmod(us, 1_000_000)
-        if second != self._second:
-            self._clock = time.strftime("%H:%M:%S", time.localtime(second))
-            self._second = second
-        level_name = _LEVEL_NAMES.get(level) or f"{logging.getLevelName(level):<7}"
-        self._lines.append(
-            f"{self._clock}.{rest // 1000:03d} | {level_name} | {name} - {message}\n"
-        )
-        now = time.monotonic()
-        if level >= WARNING or now - self._written_at >= _LINGER or self._on_terminal():
-            self._written_at = now
-            self.flush()
-        elif self._timer is None:
-            self._timer = threading.Timer(_LINGER, self._late)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _on_terminal(self) -> bool:
-        stream = sys.stderr
-        if stream is not self._stream:  # isatty is a system call: ask once for each stream
-            self._stream = stream
-            self._terminal = _is_terminal(stream)
-        return self._terminal
-
-    def _late(self) -> None:
-        self._timer = None
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what lingers."""
-        lines = self._lines
-        text = []
-        while lines:
-            try:
-                text.append(lines.popleft())
-            except IndexError:  # another thread took it
-                break
-        if text:
-            _write("".join(text))
-
-
-#: Seconds for which lines into a file or pipe may linger.
-_LINGER = 0.05
-_LEVEL_NAMES = {level: f"{logging.getLevelName(level):<7}" for level in (10, 20, 30, 40, 50)}
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return bool(stream.isatty())
-    except Exception:
-        return False
-
-
-def _write(text: str) -> None:
-    stream = sys.stderr
-    try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        encoding = getattr(stream, "encoding", None) or "ascii"
-        with contextlib.suppress(Exception):
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    except Exception:
-        # A closed or broken stderr must not fail a run; the record has the line.
-        pass
-
-
-console = Console()
-atexit.register(console.flush)
-
-
-class _RecordHandler(logging.Handler):
-    """Puts stdlib log records into the record and on the console, with the run they belong to."""
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record; without a lock, that a handler of the application could hold for long."""
+        self.emit(record)
+        if logging.root.handlers and record.name.startswith(ROOT):
+            _to_root(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "flowdeck_seen", False):  # by way of a logger below an extra one
@@ -156,48 +71,123 @@ class _RecordHandler(logging.Handler):
             if record.exc_info and record.exc_info[0] is not None:
                 formatter = self.formatter or _PLAIN
                 message = f"{message}\n{formatter.formatException(record.exc_info)}"
-            us = int(record.created * 1_000_000)
-            run = getattr(record, "flowdeck_run", None)
-            if run is None:
-                run = context.current_task_run.get() or context.current_flow_run.get()
-            shown_as = record.name
-            if run is not None:
-                run.recorder.emit(
-                    events.log(run.info.uid, run.no, us, record.levelno, record.name, message)
-                )
-                if record.name in _RUN_LOGGERS:
-                    shown_as = run.title
-            console.write(us, record.levelno, shown_as, message)
+            if not getattr(record, "flowdeck_clean", False):
+                message = concealed(message)
+            _keep(record, record.levelno, message, console.prints(record.levelno))
         except Exception:
             self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Report a call that cannot be formatted as any handler does, and record it in one line."""
+        with contextlib.suppress(Exception):
+            _keep(record, max(record.levelno, WARNING), concealed(_bad_call(record)), False)
+        super().handleError(record)
+
+
+def _keep(record: logging.LogRecord, level: int, message: str, shown: bool) -> None:
+    us = int(record.created * 1_000_000)
+    run = getattr(record, "flowdeck_run", None)
+    if run is None:
+        run = active.current_run()
+    shown_as = record.name
+    if run is not None:
+        run.recorder.emit(events.log(run.info.uid, run.no, us, level, record.name, message))
+        if record.name in _RUN_LOGGERS:
+            shown_as = run.title
+    if shown and not getattr(record, "flowdeck_shown", False) and not _is_shown_by_others(record):
+        console.write(us, level, shown_as, message)
+
+
+def _is_shown_by_others(record: logging.LogRecord) -> bool:
+    """Say whether the application put a handler for the console on our loggers themselves."""
+    if _root.handlers == _ours and not _touched(_task_logger) and not _touched(_flow_logger):
+        return False
+    handlers = [*_root.handlers, *logging.getLogger(record.name).handlers]
+    return any(h.level <= record.levelno and is_on_console(h) for h in handlers)
+
+
+def _bad_call(record: logging.LogRecord) -> str:
+    from flowdeck.values.previews import safe_repr
+
+    problem = sys.exc_info()[1]
+    args = record.args if isinstance(record.args, tuple) else (record.args,)
+    call = ", ".join([safe_repr(record.msg, 300), *(safe_repr(arg, 60) for arg in args)])
+    place = f"{record.pathname}:{record.lineno} in {record.funcName}"
+    return f"A log call cannot be formatted ({problem}): {call}, at {place}"
+
+
+def _to_root(record: logging.LogRecord) -> None:
+    # What is for us only: handlers of others write all fields of a record, or pickle them.
+    shown = record.__dict__.pop("flowdeck_shown", False)
+    for name in ("flowdeck_run", "flowdeck_clean"):
+        record.__dict__.pop(name, None)
+    if _root.propagate:  # the application wants it like that
+        return
+    for handler in logging.root.handlers:
+        if record.levelno >= handler.level and _gets(handler, record, shown):
+            handler.handle(record)
+
+
+def _gets(handler: logging.Handler, record: logging.LogRecord, shown: bool) -> bool:
+    if handler in _root.handlers:  # pytest 9 puts its own on loggers that do not propagate, too
+        return False
+    if not is_on_console(handler):
+        return True
+    if console.taken or console.on or shown:
+        return False
+    return record.levelno >= logging.root.level
 
 
 _PLAIN = logging.Formatter()
 _RUN_LOGGERS = frozenset({FLOW_RUNS, TASK_RUNS})
 _handler = _RecordHandler()
+#: Handlers of the logger ``flowdeck`` that are ours.
+_ours: list[logging.Handler] = [_null, _handler]
 _ready = False
+#: Loggers that :func:`disable_logger` silences now.
+_silenced: list[str] = []
 
 
 def setup() -> None:
     """Attach the handler (once) and take the settings in. Called when a flow run starts."""
     global _ready
-    from flowdeck.settings import get_settings
+    from flowdeck.settings import get_settings, refresh
 
+    refresh()
     settings = get_settings()
     console.on = settings.console
     console.level = level_number(settings.log_level)
     if not _ready:
-        _root.addHandler(_handler)
-        if _root.level == logging.NOTSET:
-            _root.setLevel(DEBUG)
-        _root.propagate = False  # else an application's basicConfig prints each line twice
+        _root.propagate = False  # see _RecordHandler
         _ready = True
+    if not _is_in_order():
+        _put_back()
     for name in settings.extra_loggers:
         extra = logging.getLogger(name)
         if _handler not in extra.handlers:
             extra.addHandler(_handler)
             if extra.level == logging.NOTSET:
                 extra.setLevel(INFO)
+
+
+def _put_back() -> None:
+    """Undo what a configuration of logging in the middle of a run does to loggers that it does not
+    name: ``dictConfig`` and ``fileConfig`` disable them. The record must not depend on that."""
+    if _root.level == logging.NOTSET:
+        _root.setLevel(DEBUG)
+    for handler in _ours:
+        if handler not in _root.handlers:
+            _root.addHandler(handler)
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        ours = name == ROOT or name.startswith(ROOT + ".")
+        if ours and isinstance(logger, logging.Logger) and name not in _silenced:
+            logger.disabled = name == DISABLED
+
+
+def _is_in_order() -> bool:
+    if _root.disabled or _flow_logger.disabled or _task_logger.disabled or not _root.level:
+        return False
+    return _root.handlers == _ours or all(one in _root.handlers for one in _ours)
 
 
 def level_number(name: str | int) -> int:
@@ -211,21 +201,44 @@ def level_number(name: str | int) -> int:
 # -- the engine's own lines -----------------------------------------------------------------------
 
 
-def line(run: Any, level: int, message: str) -> None:
+def line(run: Any, level: int, message: str, *, clean: bool = False) -> None:
     """Log one of the engine's own lines for a task run or a flow run.
+
+    Args:
+        run: whose.
+        level: as :mod:`logging` has it.
+        message: the text.
+        clean: there is nothing secret in the text: it need not be looked through.
 
     Goes through :mod:`logging` only if the user did something with our loggers: put handlers of
     their own on them, silenced one or gave it a level.
     """
-    if not _ready or len(_root.handlers) > 2 or _touched(_task_logger) or _touched(_flow_logger):
-        logging.getLogger(run.logger_name).log(level, "%s", message, extra=_extra(run))
+    if not clean:
+        message = concealed(message)
+    task, flow, root = _task_logger, _flow_logger, _root
+    if (
+        # _touched(task) or _touched(flow), written out: there are several lines a task
+        task.handlers or task.disabled or task.level or flow.handlers or flow.disabled or flow.level
+        or not _ready or root.handlers != _ours or root.disabled
+        or (logging.root.handlers and _others_listen())
+    ):  # fmt: skip
+        if _ready and not _is_in_order():
+            _put_back()
+        extra = {**_extra(run), "flowdeck_clean": True}
+        logging.getLogger(run.logger_name).log(level, "%s", message, extra=extra)
         return
-    if level < _root.level:
+    if level < root.level:
         return
     us = now_us()
     run.recorder.emit((LOG, run.info.uid, run.no, us, level, run.logger_name, message))
     if console.on and level >= console.level:
-        console.write(us, level, run.title, message)
+        console.show(us, level, run.title, message)
+
+
+def _others_listen() -> bool:
+    """Say whether handlers of the application on the root logger wait for what we log."""
+    handlers = logging.root.handlers
+    return _root.propagate or not (console.on and all(map(is_on_console, handlers)))
 
 
 def _touched(logger: logging.Logger) -> bool:
@@ -233,7 +246,15 @@ def _touched(logger: logging.Logger) -> bool:
 
 
 def engine_line(run: Any, level: int, message: str) -> None:
-    """Log a line of logger ``flowdeck.engine`` that belongs to a run."""
+    """Log a line of logger ``flowdeck.engine`` that belongs to a run.
+
+    Args:
+        run: the task run or flow run.
+        level: as :mod:`logging` has it.
+        message: the text.
+    """
+    if _ready and not _is_in_order():
+        _put_back()
     get_logger("engine").log(level, "%s", message, extra={"flowdeck_run": run})
 
 
@@ -242,6 +263,12 @@ def engine_line(run: Any, level: int, message: str) -> None:
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger of one run: as a stdlib logger, and its lines are in the run's record."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        """Say whether a line is logged, also where somebody configured logging anew meanwhile."""
+        if not _is_in_order():
+            _put_back()
+        return self.logger.isEnabledFor(level)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
@@ -252,7 +279,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def _extra(run: Any) -> dict[str, Any]:
-    info: FlowRunInfo = run.info
+    info = run.info
     extra: dict[str, Any] = {
         "flowdeck_run": run,
         "flow_run_name": info.name,
@@ -289,27 +316,20 @@ def get_run_logger(
         MissingContextError: no run is active.
         TypeError: ``context`` is something else.
     """
-    from flowdeck.context import (
-        FlowRunContext,
-        TaskRunContext,
-        current_flow_run,
-        current_task_run,
-    )
-
     if _disabled.get():
-        silent = logging.getLogger("flowdeck.disabled")
+        silent = logging.getLogger(DISABLED)
         silent.disabled = True
         return silent
     run: Any
     if context is not None:
-        if not isinstance(context, (FlowRunContext, TaskRunContext)):
+        if not isinstance(context, active.RunContext):
             raise TypeError(
                 f"Received unexpected type {type(context).__name__!r} for context. Expected one "
                 "of 'None', 'FlowRunContext', or 'TaskRunContext'."
             )
-        run = context._run
+        run = active.run_of(context)
     else:
-        run = current_task_run.get() or current_flow_run.get()
+        run = active.current_run()
     if run is None:
         raise MissingContextError("There is no active flow or task run context.")
     setup()
@@ -331,13 +351,15 @@ def disable_logger(name: str) -> Iterator[None]:
     """Silence one logger inside the block."""
     logger = logging.getLogger(name)
     before = logger.disabled
+    _silenced.append(name)
     logger.disabled = True
     try:
         yield
     finally:
+        _silenced.remove(name)
         logger.disabled = before
 
 
-def exception_text(run: TaskRun | Any, text: str) -> None:
+def exception_text(run: Any, text: str) -> None:
     """Log a run's exception with its traceback text at ERROR."""
-    line(run, ERROR, f"Encountered exception during execution:\n{text.rstrip()}")
+    line(run, ERROR, f"Encountered exception during execution:\n{text.rstrip()}", clean=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowdeck import context
+from flowdeck.threads import active
 from flowdeck_store.times import at
 
 
@@ -24,8 +24,8 @@ class _FlowRun:
             raise AttributeError(
                 f"runtime.flow_run has no attribute {name!r}; it has: " + ", ".join(self._FIELDS)
             )
-        task_run = context.current_task_run.get()
-        flow_run = context.current_flow_run.get()
+        task_run = active.current_task_run.get()
+        flow_run = active.current_flow_run.get()
         info = flow_run.info if flow_run is not None else None
         if info is None and task_run is not None:
             info = task_run.info
@@ -57,7 +57,7 @@ class _TaskRun:
             raise AttributeError(
                 f"runtime.task_run has no attribute {name!r}; it has: " + ", ".join(self._FIELDS)
             )
-        run = context.current_task_run.get()
+        run = active.current_task_run.get()
         if run is None:
             return {"parameters": {}, "tags": [], "run_count": 0}.get(name)
         if name == "tags":

@@ -9,15 +9,19 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowdeck.exceptions import ConfigurationError, UnserialisableResult
-from flowdeck.statics import type_name
+from flowdeck.values.statics import is_a, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+#: Those whose decoding executes nothing, whoever made the bytes.
+HARMLESS: Final = frozenset({"json", "compressed/json"})
 _ATOMS: Final = frozenset({int, str, float, bool, bytes, type(None)})
 #: Parts of a value that are tried when one that cannot be serialised is looked for.
 _MAX_TRIES: Final = 500
 _MAX_DEPTH: Final = 6
+#: Bytes that a compressed value from elsewhere may unpack to: more is an attack on our memory.
+_MOST_UNPACKED: Final = 256 << 20
 
 
 class Serializer(NamedTuple):
@@ -36,7 +40,7 @@ class Serializer(NamedTuple):
         try:
             return self.encode(value)
         except Exception as error:
-            part = _culprit(value, self.encode)
+            part = unencodable_part(value, self.encode)
             where = f" (its part {part})" if part else ""
             raise UnserialisableResult(
                 f"The result, a {type_name(value)}, cannot be serialised with {self.name!r}"
@@ -47,6 +51,23 @@ class Serializer(NamedTuple):
     def loads(self, data: bytes) -> Any:
         """Return the value that :meth:`dumps` made the bytes from; raises what decoding raises."""
         return self.decode(data)
+
+    def loads_foreign(self, data: bytes) -> Any:
+        """Return the value of bytes that a stranger may have made.
+
+        Raises:
+            ValueError: decoding them could execute code, or they unpack to more than 256 MB; and
+                what decoding raises.
+        """
+        if self.name not in HARMLESS:
+            raise ValueError(f"{self.name} may execute code")
+        if self.decode is json.loads:
+            return json.loads(data)
+        unpacking = zlib.decompressobj()
+        text = unpacking.decompress(data, _MOST_UNPACKED)
+        if unpacking.unconsumed_tail or not unpacking.eof:
+            raise ValueError(f"it is cut off, or unpacks to more than {_MOST_UNPACKED >> 20} MB")
+        return json.loads(text)
 
 
 def serializer(name: str) -> Serializer:
@@ -84,8 +105,12 @@ def _compressed(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return lambda value: zlib.compress(encode(value), 6)
 
 
-def _decompressed(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    return lambda data: decode(zlib.decompress(data))
+def _decompressed_pickle(data: bytes) -> Any:
+    return pickle.loads(zlib.decompress(data))
+
+
+def _decompressed_json(data: bytes) -> Any:
+    return json.loads(zlib.decompress(data))
 
 
 _SERIALIZERS: Final = {
@@ -93,15 +118,15 @@ _SERIALIZERS: Final = {
     for each in (
         Serializer("pickle", _pickle, pickle.loads),
         Serializer("json", _json, json.loads),
-        Serializer("compressed/pickle", _compressed(_pickle), _decompressed(pickle.loads)),
-        Serializer("compressed/json", _compressed(_json), _decompressed(json.loads)),
+        Serializer("compressed/pickle", _compressed(_pickle), _decompressed_pickle),
+        Serializer("compressed/json", _compressed(_json), _decompressed_json),
     )
 }
 #: The names that settings and decorators take.
 NAMES: Final = tuple(_SERIALIZERS)
 
 
-def _culprit(value: Any, encode: Callable[[Any], bytes]) -> str:
+def unencodable_part(value: Any, encode: Callable[[Any], bytes]) -> str:
     """Return the path of the innermost part that cannot be encoded, ``""`` if it is the whole."""
     path, tries = "", 0
     for _ in range(_MAX_DEPTH):
@@ -126,11 +151,11 @@ def _works(encode: Callable[[Any], bytes], part: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    from flowdeck.previews import safe_repr
+    from flowdeck.values.previews import safe_repr
 
     if type(value) is dict:
         yield from ((f"[{safe_repr(key, 60)}]", item) for key, item in value.items())
     elif type(value) in {list, tuple}:
         yield from ((f"[{index}]", item) for index, item in enumerate(value))
-    elif isinstance(getattr(value, "__dict__", None), dict) and not isinstance(value, type):
+    elif is_a(getattr(value, "__dict__", None), dict) and not is_a(value, type):
         yield from ((f".{name}", item) for name, item in vars(value).items())

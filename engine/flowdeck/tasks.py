@@ -4,149 +4,155 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from flowdeck import context, hooks
 from flowdeck.caching import exponential_backoff, task_input_hash
-from flowdeck.definitions import (
-    NOT_SET,
+from flowdeck.calls import task_calls
+from flowdeck.definitions import hooks
+from flowdeck.definitions.bases import TaskDefinition
+from flowdeck.definitions.definition import (
+    check_callable,
     check_run_name,
     check_serializer,
     is_async,
     key_of,
-    merge_options,
+    lifetime,
+    refuse_storage,
     retry_delays,
     source_of,
+    take_over,
+    time_limit,
+    whole_number,
 )
+from flowdeck.definitions.methods import BoundTask, bound, unwrapped
+from flowdeck.definitions.options import TASK_OPTIONS, TaskOptions
 from flowdeck.exceptions import MissingContextError
-from flowdeck.futures import TaskFuture
-from flowdeck.names import task_key_hash
-from flowdeck.parameters import Binder
+from flowdeck.futures import AsyncTaskFuture, TaskFuture
+from flowdeck.parameters.binding import function_name
+from flowdeck.runs.names import task_key_hash
+from flowdeck.runs.upstreams import of_wait_for
+from flowdeck.threads import active
+from flowdeck.values.unawaited import named, to_be_awaited
 
 if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable
 
-    from flowdeck.flow_run import FlowRun
-    from flowdeck.runs import FlowRunInfo
+    from flowdeck.futures import AsyncFutureList, FutureList, Passed
+    from flowdeck.runs.flow_run import FlowRun
+    from flowdeck.states import State
 
 P = ParamSpec("P")
-R = TypeVar("R")
+P2 = ParamSpec("P2")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T")
 
 
-class Task(Generic[P, R]):
+class Task(TaskDefinition[P, R]):
     """A function as a task. Made by :func:`task`, which documents the options."""
 
-    def __init__(
-        self,
-        fn: Callable[P, R],
-        name: str | None = None,
-        description: str | None = None,
-        tags: Iterable[str] | None = None,
-        version: str | None = None,
-        cache_key_fn: Callable[[Any, dict[str, Any]], str | None] | None = None,
-        cache_expiration: datetime.timedelta | None = None,
-        refresh_cache: bool | None = None,
-        task_run_name: str | Callable[[], str] | None = None,
-        retries: int = 0,
-        retry_delay_seconds: float | Sequence[float] | Callable[[int], list[float]] = 0,
-        retry_jitter_factor: float | None = None,
-        retry_condition_fn: Callable[..., Any] | None = None,
-        timeout_seconds: float | None = None,
-        log_prints: bool | None = None,
-        persist_result: bool | None = None,
-        result_storage: Any = None,
-        result_serializer: str | None = None,
-        result_storage_key: str | None = None,
-        cache_result_in_memory: bool = True,
-        on_completion: Iterable[hooks.Hook] | None = None,
-        on_failure: Iterable[hooks.Hook] | None = None,
-        viz_return_value: Any = None,
-    ) -> None:
+    _binds_like_functions = True
+
+    def __init__(self, fn: Callable[P, R], **options: Unpack[TaskOptions]) -> None:
+        given = TASK_OPTIONS.completed(options, "Task.__init__")
+        fn, self.binds = unwrapped(fn)
         if not callable(fn):
             raise TypeError("'fn' must be callable")
-        check_run_name("task_run_name", task_run_name)
-        check_serializer(result_serializer)
+        check_run_name("task_run_name", given["task_run_name"])
+        check_serializer(given["result_serializer"])
+        tags, jitter = given["tags"], given["retry_jitter_factor"]
         if isinstance(tags, str):
             raise TypeError(f"Expected a list of strings for 'tags'; got a string: [{tags!r}]?")
-        if retry_condition_fn is not None and not callable(retry_condition_fn):
-            raise TypeError(
-                "Expected `retry_condition_fn` to be callable, got "
-                f"{type(retry_condition_fn).__name__} instead."
+        check_callable("cache_key_fn", given["cache_key_fn"])
+        check_callable("retry_condition_fn", given["retry_condition_fn"])
+        if given["cache_key_fn"] is not None:
+            arguments = ("context", "arguments")
+            hooks.check_signature(
+                "cache_key_fn", given["cache_key_fn"], arguments, by_keyword=False
             )
-        if retry_jitter_factor is not None and retry_jitter_factor < 0:
+        if given["retry_condition_fn"] is not None:
+            hooks.check_signature(
+                "retry_condition_fn", given["retry_condition_fn"], hooks.TASK_ARGUMENTS
+            )
+        if jitter is not None and jitter < 0:
             raise ValueError("`retry_jitter_factor` must be >= 0.")
-        functools.update_wrapper(self, fn)
+        take_over(self, fn)
         self.fn = fn
         self.isasync = is_async(fn)
-        self.name = name or getattr(fn, "__name__", None) or type(fn).__name__
-        self.description = description or inspect.getdoc(fn)
+        self.name = given["name"] or function_name(fn)
+        self.description = given["description"] or inspect.getdoc(fn)
         self.tags = frozenset(tags or ())
-        self.version = version
-        self.cache_key_fn = cache_key_fn
-        self.cache_expiration = cache_expiration
-        self.refresh_cache = refresh_cache
-        self.task_run_name = task_run_name
-        self.retries = int(retries or 0)
-        self.retry_delay_seconds = retry_delay_seconds
-        self.retry_delays = retry_delays(retry_delay_seconds, self.retries)
-        self.retry_jitter_factor = retry_jitter_factor
-        self.retry_condition_fn = retry_condition_fn
-        self.timeout_seconds = float(timeout_seconds) if timeout_seconds else None
-        self.log_prints = log_prints
-        self.persist_result = persist_result
-        self.result_storage = result_storage
-        self.result_serializer = result_serializer
-        self.result_storage_key = result_storage_key
-        self.cache_result_in_memory = cache_result_in_memory
-        self.on_completion = hooks.check("on_completion", on_completion)
-        self.on_failure = hooks.check("on_failure", on_failure)
-        self.viz_return_value = viz_return_value
-        self._set_up()
+        self.version = given["version"]
+        self.cache_key_fn = given["cache_key_fn"]
+        self.cache_expiration = lifetime(given["cache_expiration"])
+        self.refresh_cache = given["refresh_cache"]
+        self.task_run_name = given["task_run_name"]
+        self.retries = whole_number("retries", given["retries"])
+        self.retry_delay_seconds = given["retry_delay_seconds"]
+        self.retry_delays = retry_delays(given["retry_delay_seconds"], self.retries)
+        self.retry_jitter_factor = jitter
+        self.retry_condition_fn = given["retry_condition_fn"]
+        self.always = bool(given["always"])
+        self.timeout_seconds = time_limit(given["timeout_seconds"])
+        self.log_prints = given["log_prints"]
+        self.persist_result = given["persist_result"]
+        refuse_storage(
+            result_storage=given["result_storage"], result_storage_key=given["result_storage_key"]
+        )
+        self.result_storage = given["result_storage"]
+        self.result_serializer = given["result_serializer"]
+        self.result_storage_key = given["result_storage_key"]
+        self.cache_result_in_memory = bool(given["cache_result_in_memory"])
+        self.on_completion = hooks.check(
+            "on_completion", given["on_completion"], hooks.TASK_ARGUMENTS
+        )
+        self.on_failure = hooks.check("on_failure", given["on_failure"], hooks.TASK_ARGUMENTS)
+        self.viz_return_value = given["viz_return_value"]
+        self.set_up()
 
-    def _set_up(self) -> None:
-        """Compute what follows from the function (again, after a trip between processes)."""
-        self._binder = Binder(self.fn)
-        self.call_args = self._binder.call_args
+    def set_up(self) -> None:
+        super().set_up()
         self.key = key_of(self.fn)
         self.short_hash = task_key_hash(self.key)
         file, lineno = source_of(self.fn)
         self.source = None if file is None else f"{file}:{lineno}"
         self.definition_key = f"{file or ''}:{self.key}|{self.name}|{self.retries}"
 
-    # -- for task runs ------------------------------------------------------------------------------
-
-    def keeps_result(self, info: FlowRunInfo) -> bool:
-        """Say whether results are written to disk in this flow run."""
-        if self.persist_result is not None:
-            return self.persist_result
-        return bool(info.persist_result) or not self.cache_result_in_memory
-
-    def serializer(self, info: FlowRunInfo) -> str:
-        """Return the name of the serializer for kept results."""
-        return self.result_serializer or info.result_serializer
-
-    def refreshes_cache(self) -> bool:
-        """Say whether cached results are to be computed anew."""
-        if self.refresh_cache is not None:
-            return self.refresh_cache
-        from flowdeck.settings import get_settings
-
-        return get_settings().refresh_cache
-
-    def cache_expires_us(self, us: int) -> int | None:
-        """Return when a result computed at ``us`` expires (µs), ``None`` for never."""
-        if self.cache_expiration is None:
-            return None
-        return us + int(self.cache_expiration.total_seconds() * 1e6)
-
     # -- calling ----------------------------------------------------------------------------------
 
+    @overload
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: Task[P, Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
     def __call__(
         self,
+        /,
         *args: Any,
-        return_state: bool = False,
+        return_state: Literal[True],
         wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> State[R]: ...
+    @overload
+    def __call__(self, /, *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Passed, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Passed, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, /, **kwargs: Passed) -> R: ...
+    def __call__(
+        self,
+        /,
+        *args: Any,
+        return_state: Any = False,
+        wait_for: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Run now, on this thread (or loop), and return the value.
@@ -164,36 +170,60 @@ class Task(Generic[P, R]):
             ParameterBindError: the arguments do not fit the signature.
             UnfinishedRun: an upstream did not complete.
         """
-        parameters = self._binder.bind(args, kwargs)
-        run: Any = context.current_flow_run.get()
+        parameters = self.binder.bind(args, kwargs)
+        run: Any = active.current_flow_run.get()
         if run is None:
-            from flowdeck.detached import call_outside
+            from flowdeck.calls.detached import call_outside
 
             return call_outside(self, parameters, wait_for, return_state)
-        if self.isasync and context.caller_is_async():
-            return self._call_async(run, parameters, wait_for, return_state)
-        from flowdeck.task_runners.sequential import execute_here
-
-        task_run, upstreams = run.submissions.create(self, parameters, wait_for, direct=True)
-        if run.submissions.wait_for_direct(task_run, upstreams):
-            execute_here(task_run)
+        if self.isasync and active.caller_is_async():
+            return named(self._call_async(run, parameters, wait_for, return_state), self.call_name)
+        task_run = task_calls.call(run, self, parameters, wait_for)
         return task_run.state if return_state else task_run.state.value()
 
+    @to_be_awaited
     async def _call_async(
         self, run: FlowRun, parameters: dict[str, Any], wait_for: Any, return_state: bool
     ) -> Any:
-        from flowdeck.task_runners.sequential import execute_on_this_loop
-
-        task_run, upstreams = run.submissions.create(self, parameters, wait_for, direct=True)
-        if await run.submissions.wait_for_direct_async(task_run, upstreams):
-            await execute_on_this_loop(task_run)
+        task_run = await task_calls.call_async(run, self, parameters, wait_for)
         return task_run.state if return_state else task_run.state.value()
 
+    @overload
+    def submit(  # type: ignore[overload-overlap]
+        self: Task[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
+    @overload
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[R]: ...
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
     def submit(
         self,
+        /,
         *args: Any,
-        return_state: bool = False,
+        return_state: Literal[True],
         wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> State[R]: ...
+    @overload
+    def submit(
+        self: Task[P, Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
+    @overload
+    def submit(self, /, *args: Any, **kwargs: Any) -> TaskFuture[R]: ...
+    def submit(
+        self,
+        /,
+        *args: Any,
+        return_state: Any = False,
+        wait_for: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Hand a run of the task to the flow's task runner.
@@ -201,7 +231,7 @@ class Task(Generic[P, R]):
         Args:
             *args: for the function; futures in them are replaced by their values when they are
                 there.
-            return_state: wait, and return the final state.
+            return_state: ``True`` waits, and returns the final state.
             wait_for: futures that must have completed before the run starts.
             **kwargs: for the function.
 
@@ -214,27 +244,54 @@ class Task(Generic[P, R]):
             ParameterBindError: the arguments do not fit the signature.
         """
         run = self._flow_run_for("submit")
-        parameters = self._binder.bind(args, kwargs)
-        if self.isasync and context.caller_is_async():
-            return self._submit_async(run, parameters, wait_for, return_state)
-        task_run, upstreams = run.submissions.create(self, parameters, wait_for, direct=False)
-        run.submissions.dispatch(task_run, upstreams)
+        binder = self.binder
+        parameters = run.submissions.given.as_they_are(binder.bind(args, kwargs), binder.starred)
+        if self.isasync and active.caller_is_async():
+            waited = None if wait_for is None else of_wait_for(wait_for)
+            submission = self._submit_async(run, parameters, waited, return_state)
+            return named(submission, f"{self.call_name}.submit")
+        task_run = task_calls.submit(run, self, parameters, wait_for)
         future: TaskFuture[Any] = TaskFuture(task_run)
-        return future._wait(None) if return_state else future
+        return future.wait_for_state(None) if return_state else future
 
+    @to_be_awaited
     async def _submit_async(
         self, run: FlowRun, parameters: dict[str, Any], wait_for: Any, return_state: bool
     ) -> Any:
-        task_run, upstreams = run.submissions.create(self, parameters, wait_for, direct=False)
-        await run.submissions.dispatch_async(task_run, upstreams)
-        future: TaskFuture[Any] = TaskFuture(task_run, asynchronous=True)
-        return await future._wait_async(None) if return_state else future
+        task_run = await task_calls.submit_async(run, self, parameters, wait_for)
+        future: AsyncTaskFuture[Any] = AsyncTaskFuture(task_run)
+        return await future.wait_for_state_async(None) if return_state else future
 
+    @overload
+    def map(
+        self: Task[P, Coroutine[Any, Any, T]],
+        /,
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, list[State[T]]]: ...
+    @overload
     def map(
         self,
+        /,
         *args: Any,
-        return_state: bool = False,
+        return_state: Literal[True],
         wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> list[State[R]]: ...
+    @overload
+    def map(
+        self: Task[P, Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, AsyncFutureList[T]]: ...
+    @overload
+    def map(self, /, *args: Any, **kwargs: Any) -> FutureList[R]: ...
+    def map(
+        self,
+        /,
+        *args: Any,
+        return_state: Any = False,
+        wait_for: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Submit one run per item of the iterable arguments.
@@ -257,18 +314,21 @@ class Task(Generic[P, R]):
             UpstreamTaskError: a future that is to be mapped over did not complete.
         """
         run = self._flow_run_for("map")
-        from flowdeck import mapping
+        from flowdeck.calls import mapping
 
-        if self.isasync and context.caller_is_async():
-            return mapping.map_async(self, run, args, kwargs, wait_for, return_state)
-        return mapping.map_sync(self, run, args, kwargs, wait_for, return_state)
+        call = mapping.MapCall(self, run.submissions.given, args, kwargs)
+        waited = None if wait_for is None else of_wait_for(wait_for)
+        if self.isasync and active.caller_is_async():
+            mapped = mapping.map_async(run, call, waited, return_state)
+            return named(mapped, f"{self.call_name}.map")
+        return mapping.map_sync(run, call, waited, return_state)
 
     def _flow_run_for(self, method: str) -> FlowRun:
-        run: FlowRun | None = context.current_flow_run.get()  # type: ignore[assignment]
+        run: FlowRun | None = active.current_flow_run.get()
         if run is not None:
             return run
-        name = getattr(self.fn, "__name__", self.name)
-        if context.current_task_run.get() is not None:
+        name = self.call_name
+        if active.current_task_run.get() is not None:
             raise MissingContextError(
                 f"`{name}.{method}()` was called on a worker of a cluster, where there is no flow "
                 f"run to submit to. Call `{name}(...)` there, or submit from the flow function."
@@ -279,117 +339,61 @@ class Task(Generic[P, R]):
             "right here."
         )
 
-    def with_options(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        tags: Iterable[str] | None = None,
-        version: str | None = None,
-        cache_key_fn: Callable[[Any, dict[str, Any]], str | None] | None = None,
-        cache_expiration: datetime.timedelta | None = None,
-        refresh_cache: bool | None = NOT_SET,
-        task_run_name: str | Callable[[], str] | None = None,
-        retries: int | None = None,
-        retry_delay_seconds: float | Sequence[float] | Callable[[int], list[float]] | None = None,
-        retry_jitter_factor: float | None = NOT_SET,
-        retry_condition_fn: Callable[..., Any] | None = None,
-        timeout_seconds: float | None = None,
-        log_prints: bool | None = NOT_SET,
-        persist_result: bool | None = NOT_SET,
-        result_storage: Any = NOT_SET,
-        result_serializer: str | None = NOT_SET,
-        result_storage_key: str | None = NOT_SET,
-        cache_result_in_memory: bool | None = None,
-        on_completion: Iterable[hooks.Hook] | None = None,
-        on_failure: Iterable[hooks.Hook] | None = None,
-        viz_return_value: Any = None,
-    ) -> Task[P, R]:
+    def with_options(self, **options: Unpack[TaskOptions]) -> Task[P, R]:
         """Return a new task with some options changed.
 
         ``tags`` replace, they do not add. 0 switches retries, delays and the time limit off.
         ``None`` changes only what inherits from the flow or settings then (``log_prints``,
         ``refresh_cache``, the result options) and ``retry_jitter_factor``.
         """
-        given = {k: v for k, v in locals().items() if k != "self"}
-        return Task(self.fn, **merge_options(self, given))
+        changed: Task[P, R] = Task(self.fn, **TASK_OPTIONS.changed(self, options))
+        changed.binds = self.binds
+        return changed
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Task[P, R]: ...
+    @overload
+    def __get__(
+        self: Task[Concatenate[Any, P2], R], instance: object, owner: Any = None
+    ) -> Task[P2, R]: ...
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return bound(BoundTask, self, instance, owner)
 
     def __reduce__(self) -> Any:
-        from flowdeck.transport import reduce_task
+        from flowdeck.remote.pickling import reduce_definition
 
-        return reduce_task(self)
+        return reduce_definition(self)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
 
 
 @overload
-def task(__fn: Callable[P, R]) -> Task[P, R]: ...
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
 @overload
-def task(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    tags: Iterable[str] | None = None,
-    version: str | None = None,
-    cache_key_fn: Callable[[Any, dict[str, Any]], str | None] | None = None,
-    cache_expiration: datetime.timedelta | None = None,
-    refresh_cache: bool | None = None,
-    task_run_name: str | Callable[[], str] | None = None,
-    retries: int = 0,
-    retry_delay_seconds: float | Sequence[float] | Callable[[int], list[float]] = 0,
-    retry_jitter_factor: float | None = None,
-    retry_condition_fn: Callable[..., Any] | None = None,
-    timeout_seconds: float | None = None,
-    log_prints: bool | None = None,
-    persist_result: bool | None = None,
-    result_storage: Any = None,
-    result_serializer: str | None = None,
-    result_storage_key: str | None = None,
-    cache_result_in_memory: bool = True,
-    on_completion: Iterable[hooks.Hook] | None = None,
-    on_failure: Iterable[hooks.Hook] | None = None,
-    viz_return_value: Any = None,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
-def task(__fn: Any = None, **options: Any) -> Any:
+def task(fn: Any = None, /, **options: Any) -> Any:
     """Make a function a task.
 
     Args:
-        name: shown name; default: the function's.
-        description: default: the docstring.
-        tags: added to the tags in force where it is called.
-        version: any text.
-        cache_key_fn: called with (context, arguments); a completed run under the same key is
-            re-used. ``None`` as key: do not cache.
-        cache_expiration: for how long (a ``timedelta``).
-        refresh_cache: ``True`` computes anew, and keeps the new result.
-        task_run_name: template over the parameters (``"load-{day}"``), or a callable.
-        retries: how often to try again after a failure.
-        retry_delay_seconds: one delay, a list of them, or a callable such as
-            :func:`~flowdeck.caching.exponential_backoff`.
-        retry_jitter_factor: up to which fraction of itself a delay may be longer.
-        retry_condition_fn: called with (task, task_run, state); falsy: do not try again.
-        timeout_seconds: for each attempt. A thread that does not stop is left behind.
-        log_prints: whether prints become log lines; default: as the flow.
-        persist_result: whether results are kept on disk; default: as the flow.
-        result_serializer: ``pickle``, ``json``, ``compressed/pickle``, ``compressed/json``.
-        cache_result_in_memory: ``False`` drops the value from memory once it is kept on disk.
-        on_completion: called with (task, task_run, state) when a run completed.
-        on_failure: the same, when it finally failed.
-        result_storage, result_storage_key, viz_return_value: accepted, without effect.
+        OPTIONS
 
     Raises:
         TypeError: an option has the wrong type.
         ValueError: an option has a value that makes no sense.
         ReservedArgumentError: a parameter is called ``wait_for`` or ``return_state``.
     """
-    if __fn is None:
+    if fn is None:
         return functools.partial(Task, **options)
-    return Task(__fn, **options)
+    return Task(fn, **options)
 
+
+TASK_OPTIONS.show(Task.__init__)
+TASK_OPTIONS.show(Task.with_options)
+TASK_OPTIONS.show(task)
 
 __all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]

@@ -12,19 +12,19 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from flowdeck import recording
+from flowdeck.runs.recorder import MemoryRecorder, recorded_by
 from flowdeck.settings import using
 from flowdeck_store import events
-from flowdeck_store.records import state_name
+from flowdeck_store.read.records import state_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Record:
+class MemoryRecord:
     """What the flows inside a :func:`run_in_memory` block did, in order."""
 
-    def __init__(self, recorder: recording.MemoryRecorder) -> None:
+    def __init__(self, recorder: MemoryRecorder) -> None:
         self._recorder = recorder
 
     @property
@@ -78,14 +78,18 @@ class Record:
         raise KeyError(f"There is no run {run!r}; there are: {sorted(self.task_runs)}")
 
 
+#: As it was called before :class:`flowdeck.record.Record` was there.
+Record = MemoryRecord
+
+
 @contextlib.contextmanager
-def run_in_memory(**settings: Any) -> Iterator[Record]:
+def run_in_memory(**settings: Any) -> Iterator[MemoryRecord]:
     """Run flows inside the block without a store; the record is in memory.
 
     Args:
         **settings: overrides of :class:`flowdeck.settings.Settings`; the console is off unless
             ``console=True`` is among them.
     """
-    recorder = recording.MemoryRecorder()
-    with using(**{"console": False, **settings}), recording.using(recorder):
-        yield Record(recorder)
+    recorder = MemoryRecorder()
+    with using(**{"console": False, **settings}), recorded_by(recorder):
+        yield MemoryRecord(recorder)

@@ -35,6 +35,24 @@ class StoreCorrupt(StoreError):
         )
 
 
+class BadFile(StoreError):
+    """A file that a user named (not the record) cannot be read or written, or is something else."""
+
+
+class BadArchive(BadFile, StoreCorrupt):
+    """The file is no archive of runs, or damaged; the record has nothing to do with it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        if path.suffix == ".py":
+            reason = "it is source code, whose flows `flowdeck run` runs"
+        StoreError.__init__(
+            self,
+            f"{path} is not an archive that can be imported: {reason}. "
+            "An archive is a file that `flowdeck export RUN FILE` wrote.",
+        )
+
+
 class StoreTooNew(StoreError):
     """The store was written by a newer flowdeck."""
 

@@ -19,6 +19,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, TypeAlias
 
+from flowdeck_store.json_text import loads
+
 Captured: TypeAlias = dict[str, Any]
 
 #: Fields of an exception that differ between equal failures.
@@ -41,9 +43,10 @@ def join(structure: str, variables: str) -> Captured:
     """Put structure and variables together again: ``join(*split(e)) == e``.
 
     Raises:
-        ValueError: one of them is no JSON object, or they do not belong together.
+        ValueError: one of them is no JSON object or nested too deeply, or they do not belong
+            together.
     """
-    parts = json.loads(structure), json.loads(variables)
+    parts = loads(structure), loads(variables)
     if not all(isinstance(part, dict) for part in parts):
         raise ValueError("a recorded failure is not a JSON object")
     try:

@@ -40,6 +40,9 @@ DEFAULT_NAMES: Final[tuple[str, ...]] = tuple(t.value.capitalize() for t in TYPE
 #: Names that change how a task run is counted.
 NOT_READY: Final = "NotReady"
 CACHED: Final = "Cached"
+#: Names of SCHEDULED states that say what a task run waits for.
+AWAITING_SLOT: Final = "AwaitingConcurrencySlot"
+AWAITING_RETRY: Final = "AwaitingRetry"
 
 #: What ``tasks`` of a flow run counts: every task run is in exactly one bucket.
 BUCKETS: Final[tuple[str, ...]] = (
@@ -85,37 +88,3 @@ def bucket(code: int, name: str | None) -> int:
 def is_final(code: int, name: str | None = None) -> bool:
     """Say whether nothing follows this state by itself (``NotReady`` ends a task run too)."""
     return code in FINAL_CODES or (code == PENDING and name == NOT_READY)
-
-
-#: Which type may follow which, for runs that are not being retried by hand. A run that has not
-#: started may end at once (NotReady is PENDING, a dead process makes anything CRASHED).
-_ANY_END: Final = frozenset(FINAL_TYPES)
-TRANSITIONS: Final[dict[StateType, frozenset[StateType]]] = {
-    StateType.SCHEDULED: _ANY_END
-    | {StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING},
-    StateType.PENDING: _ANY_END
-    | {
-        StateType.PENDING,
-        StateType.SCHEDULED,
-        StateType.RUNNING,
-        StateType.CANCELLING,
-        StateType.PAUSED,
-    },
-    StateType.RUNNING: _ANY_END
-    | {StateType.RUNNING, StateType.SCHEDULED, StateType.CANCELLING, StateType.PAUSED},
-    StateType.PAUSED: _ANY_END | {StateType.RUNNING, StateType.SCHEDULED, StateType.CANCELLING},
-    StateType.CANCELLING: frozenset(
-        {StateType.CANCELLED, StateType.CRASHED, StateType.FAILED, StateType.COMPLETED}
-    ),
-    StateType.COMPLETED: frozenset(),
-    StateType.FAILED: frozenset({StateType.SCHEDULED, StateType.RUNNING}),
-    StateType.CRASHED: frozenset(),
-    StateType.CANCELLED: frozenset(),
-}
-
-
-def may_follow(before: StateType | None, after: StateType) -> bool:
-    """Say whether ``after`` is a legal successor of ``before`` (``None``: the first state)."""
-    if before is None:
-        return after != StateType.CANCELLING
-    return after in TRANSITIONS[before]

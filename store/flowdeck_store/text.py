@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flowdeck_store.events import FAILURE, LOG, Event
+from flowdeck_store.events import FAILURE, FAILURE_STRUCTURE, KIND, LOG, Event
 
 #: The longest message that is stored, in bytes of UTF-8.
 MESSAGE_BYTES: Final = 65_536
@@ -12,12 +12,13 @@ MESSAGE_BYTES: Final = 65_536
 JSON_BYTES: Final = 4_194_304
 _MARK: Final = 40  # bytes that the mark of what is missing may take
 _PLAIN: Final = (int, float, str, bytes, bool, type(None))
-_LONG: Final = MESSAGE_BYTES // 4  # a text of fewer characters cannot be too long
+#: A text of fewer characters cannot be too long: an escaped lone surrogate takes six bytes.
+_LONG: Final = MESSAGE_BYTES // 6
 
 
 def clip(text: str, limit: int = MESSAGE_BYTES) -> str:
     """Bound a text to ``limit`` (> 40) bytes of UTF-8; its end then says how much is missing."""
-    if len(text) <= limit // 4:
+    if len(text) <= limit // 6:
         return text
     data = text.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
@@ -71,10 +72,11 @@ def bounded_event(event: Event) -> Event:
     Messages are cut. The JSON fields of a failure (its last two) and of everything else cannot be
     cut without breaking them: beyond :data:`JSON_BYTES` an empty object takes their place.
     """
-    if event[0] == LOG:
-        return (*event[:-1], clip(str(event[-1])))
-    head = 7 if event[0] == FAILURE else 0
-    return tuple(_bounded(item, cut=index < head) for index, item in enumerate(event))
+    if event[KIND] == LOG:
+        *head, message = event  # it stands last, also in an event that lacks fields
+        return (*head, clip(str(message)))
+    texts = FAILURE_STRUCTURE if event[KIND] == FAILURE else 0
+    return tuple(_bounded(item, cut=index < texts) for index, item in enumerate(event))
 
 
 def _bounded(item: Any, *, cut: bool) -> Any:

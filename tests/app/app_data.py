@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from flowdeck_app.rows import RunRow, TaskRow
+from flowdeck_app.views.rows import RunRow, TaskRow
 from flowdeck_store import states
-from flowdeck_store.records import FlowRunRecord, LogRecord, RunPoint, TaskRunRecord, UpstreamRecord
+from flowdeck_store.read.records import (
+    FlowRunRecord,
+    LogRecord,
+    RunPoint,
+    TaskRunRecord,
+    UpstreamRecord,
+)
 
 #: 22 November 2026, 10:42:37 UTC.
 NOW = 1_795_344_157_000_000
@@ -64,7 +70,7 @@ def task_row(no: int, name: str = "", code: int = states.COMPLETED, **changes: o
 
 def upstream(no: int, name: str, code: int = states.COMPLETED) -> UpstreamRecord:
     """Return an edge to a task run of the same run."""
-    return UpstreamRecord("x", 1234, no, name, code, None)
+    return UpstreamRecord("x", 1234, no, name, name, code, None)
 
 
 def run(
@@ -83,7 +89,7 @@ def run(
         "named": None,
         "message": None,
         "runner": "dask",
-        "params": "{}",
+        "given": "{}",
         "tags": ("prod",),
         "created_us": started - SECOND,
         "started_us": started,
@@ -100,6 +106,8 @@ def run(
         "pid": 40112,
         "host": "box",
     }
+    if "params" in changes:
+        changes["given"] = changes.pop("params")
     return FlowRunRecord(**{**values, **changes})  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@ widgets on."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowdeck_app.screens.base import FlowdeckScreen
+from flowdeck_app.screens.parts.base import FlowdeckScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.widget import Widget
 
-    from flowdeck_app.widgets.line_view import LineView
+    from flowdeck_app.widgets.lines.view import LineView
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 #: The sizes that every screen is drawn at.
@@ -35,13 +36,51 @@ def screen_text(app: App[Any]) -> str:
 
 def check_snapshot(module: str, name: str, text: str) -> None:
     """Compare a text with the one on file; ``UPDATE_SNAPSHOTS=1`` writes it instead."""
-    path = SNAPSHOTS / module / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.txt"
+    path = _snapshot(module, name)
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         return
     assert path.exists(), f"no snapshot {path}: look at the screen, then UPDATE_SNAPSHOTS=1"
-    assert text == path.read_text("utf-8"), f"the screen differs from {path}"
+    expected = path.read_text("utf-8")
+    if text != expected:
+        lines = difflib.unified_diff(expected.splitlines(), text.splitlines(), "on file", "now")
+        pytest.fail(f"the screen differs from {path}\n" + "\n".join(lines))
+
+
+async def come_to_snapshot(
+    pilot: Pilot[Any], module: str, name: str, seen: Callable[[str], str] = str
+) -> str:
+    """Let the app work until its screen is the one on file; return it, as ``seen`` makes it.
+
+    A busy machine draws in more steps than a quiet one, and two of these may look alike for a
+    while: so the picture is what the app has to come to, not what it shows at some moment.
+    """
+    path = _snapshot(module, name)
+    if os.environ.get("UPDATE_SNAPSHOTS") or not path.exists():
+        await stand_still(pilot, lambda: seen(screen_text(pilot.app)))
+    else:
+        expected, deadline = path.read_text("utf-8"), time.monotonic() + 30.0
+        while seen(screen_text(pilot.app)) != expected and time.monotonic() < deadline:
+            await pilot.pause(0.05)
+    text = seen(screen_text(pilot.app))
+    check_snapshot(module, name, text)
+    return text
+
+
+def _snapshot(module: str, name: str) -> Path:
+    return SNAPSHOTS / module / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.txt"
+
+
+async def stand_still(pilot: Pilot[Any], drawn: Callable[[], str]) -> None:
+    """Wait until what is drawn is the same in several looks, and nothing says that it loads."""
+    last, same = "", 0
+    for _ in range(200):
+        before, last = last, drawn()
+        same = same + 1 if before == last and "Loading" not in last else 0
+        if same == 3:
+            return
+        await pilot.pause(0.1)
 
 
 async def settle(pilot: Pilot[Any], until: Callable[[], bool], seconds: float = 30.0) -> None:

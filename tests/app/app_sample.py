@@ -9,11 +9,11 @@ from app_harness import Bench, settle
 
 from flowdeck_app.actions import bindings
 from flowdeck_app.app import FlowdeckApp
-from flowdeck_app.rows import TaskRow
+from flowdeck_app.drawing.pieces import Piece
+from flowdeck_app.views.rows import TaskRow
 from flowdeck_app.widgets.chips import StateChips
+from flowdeck_app.widgets.lines.source import MemorySource
 from flowdeck_app.widgets.log_view import LogView
-from flowdeck_app.widgets.source import MemorySource
-from flowdeck_app.widgets.strip_widget import Piece
 from flowdeck_app.widgets.tabs import Tab, TabStrip
 from flowdeck_app.widgets.task_table import TaskTable
 from flowdeck_store import states

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from app_harness import screen_text, settle
 
+from flowdeck_app.screens.errors.group import ErrorGroupScreen
+from flowdeck_app.screens.errors.screen import ErrorsScreen
 from flowdeck_app.screens.help import HelpScreen
-from flowdeck_app.screens.run import RunScreen
-from flowdeck_app.screens.runs import RunsScreen
-from flowdeck_app.screens.task import TaskScreen
-from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.screens.run.screen import RunScreen
+from flowdeck_app.screens.runs.screen import RunsScreen
+from flowdeck_app.screens.task.screen import TaskScreen
+from flowdeck_app.widgets.lines.view import LineView
 from flowdeck_app.widgets.tabs import TabStrip
 
 if TYPE_CHECKING:
@@ -73,6 +75,17 @@ async def walk(
     await still(pilot)
     yield "compare"
     app.back_to(1)
+    app.show_mode("errors")
+    await settle(pilot, lambda: isinstance(app.screen, ErrorsScreen))
+    await still(pilot)
+    yield "errors"
+    await pilot.press("enter")
+    await settle(pilot, lambda: isinstance(app.screen, ErrorGroupScreen))
+    await still(pilot)
+    yield "error"
+    app.back_to(1)
+    app.show_mode("runs")
+    await settle(pilot, lambda: isinstance(app.screen, RunsScreen))
     app.open_run(run_id)
     await settle(pilot, lambda: isinstance(app.screen, RunScreen))
     async for name in _tabs(app, pilot, "#run-tabs", RUN_TABS if tabs else RUN_TABS[:1]):

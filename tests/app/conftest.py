@@ -6,30 +6,42 @@ change, ``UPDATE_SNAPSHOTS=1`` writes the new ones.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from app_data import NOW, ZONE
-from app_harness import check_snapshot, screen_text
+from app_harness import come_to_snapshot
 
 from flowdeck_app.app import FlowdeckApp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from textual.app import App
+    from textual.pilot import Pilot
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_sessions_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let this process hold the mark of what a StoreBuilder builds: else an app that watches ends
+    its running runs, as those of any dead process."""
+    from flowdeck_store.file import process_lock
+
+    mark = process_lock.hold(tmp_path_factory.mktemp("locks"), "s" * 32)
+    yield
+    mark.release(delete=True)
 
 
 @pytest.fixture
-def snapshot(request: pytest.FixtureRequest) -> Callable[[App[Any], str], None]:
-    """Compare the screen with the one on file: ``snapshot(app, "home-80x24")``."""
+def snapshot(request: pytest.FixtureRequest) -> Callable[[Pilot[Any], str], Awaitable[str]]:
+    """Wait for the screen that is on file: ``await snapshot(pilot, "home-80x24")``."""
     module = request.path.stem.removeprefix("test_")
+    return partial(_come_to, module)
 
-    def compare(app: App[Any], name: str) -> None:
-        check_snapshot(module, name, screen_text(app))
 
-    return compare
+async def _come_to(module: str, pilot: Pilot[Any], name: str) -> str:
+    return await come_to_snapshot(pilot, module, name)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from run_screen_store import exception, frame
 
 from flowdeck_store import events as ev
 from flowdeck_store import failures
+from flowdeck_store.session import RecordingSession
 from flowdeck_store.states import COMPLETED, FAILED, PENDING, RUNNING
-from flowdeck_store.writer import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ UID = "f" * 32
 def fill(home: Path) -> tuple[int, list[int]]:
     """Record the runs; return the number of the run that has it all, and of its task runs."""
     said: list[str] = []
-    session = Session.open(home, version="tests", on_warning=said.append)
+    session = RecordingSession.open(home, version="tests", on_warning=said.append)
     for place, text in enumerate(TEXTS):
         _small(session, f"{place:032x}", text)
     _whole(session)
@@ -54,7 +54,7 @@ def fill(home: Path) -> tuple[int, list[int]]:
     return number, list(range(1, len(TOGETHER) + 1))
 
 
-def _run(session: Session, uid: str, text: str, us: int) -> None:
+def _run(session: RecordingSession, uid: str, text: str, us: int) -> None:
     session.emit(
         ev.run(
             uid, us, flow_key=f"/flows/{text}:{text}", flow_name=text, name=text, source=f"{text}:1",
@@ -67,7 +67,7 @@ def _run(session: Session, uid: str, text: str, us: int) -> None:
     session.emit(ev.state(uid, 0, PENDING, RUNNING, us, text, text, 1, None, None))
 
 
-def _small(session: Session, uid: str, text: str) -> None:
+def _small(session: RecordingSession, uid: str, text: str) -> None:
     """A run that is called so and failed so."""
     us = NOW - 100 * SECOND
     _run(session, uid, text, us)
@@ -93,7 +93,7 @@ def _failure(text: str) -> tuple[str, str]:
     )
 
 
-def _whole(session: Session) -> None:
+def _whole(session: RecordingSession) -> None:
     """A run with a task run for each text, and all else that is recorded."""
     us = NOW - 50 * SECOND
     _run(session, UID, " ".join(text[:300] for text in TEXTS), us)

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
+from flowdeck.task_runners import (
+    BaseTaskRunner,
+    ConcurrentTaskRunner,
+    ProcessTaskRunner,
+    SequentialTaskRunner,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +75,7 @@ RUNNERS: dict[str, tuple[Callable[[pytest.FixtureRequest], BaseTaskRunner], list
     "concurrent-1": (lambda request: ConcurrentTaskRunner(max_workers=1), []),
     "transport": (lambda request: _loopback(shuffle=False), []),
     "transport-shuffled": (lambda request: _loopback(shuffle=True), []),
+    "process": (lambda request: ProcessTaskRunner(max_workers=3), []),
     "dask": (_dask_programs, [pytest.mark.dask]),
     "dask-local": (_dask_local, [pytest.mark.dask, pytest.mark.slow, pytest.mark.long]),
     "ray": (_ray, [pytest.mark.ray]),

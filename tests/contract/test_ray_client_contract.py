@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_runner_contract import *  # noqa: F403 - the tests are the contract
+from test_shared_arguments import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowdeck import flow, keeping, recording, task
-from flowdeck.request import RunRequest, requested
+from flowdeck import flow, task
+from flowdeck.provenance import background
+from flowdeck.reuse import keep_on_failure as keeping
+from flowdeck.runs import recorder as recording
+from flowdeck.runs.launch_spec import LaunchSpec, requested
 from flowdeck.settings import using
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +58,129 @@ async def total(calls: str, numbers: list[int]) -> int:
     return sum(numbers)
 
 
+@task
+def rows(calls: str, number: int) -> list[str]:
+    called(calls, "rows")
+    return [f"row {row}" for row in range(number)]
+
+
+@task
+def longest(calls: str, lines: list[str]) -> list[str]:
+    called(calls, "longest")
+    return sorted(lines, key=len)[-100:]
+
+
+@task
+def write(calls: str, lines: list[str], needed: str) -> int:
+    called(calls, "write")
+    return len(lines) + int(Path(needed).read_text())
+
+
+def retried(f: Any, failed: State[Any]) -> State[Any]:
+    with requested(LaunchSpec(rerun_of=failed.state_details.flow_run_id, reuse=True)):
+        again: State[Any] = f(return_state=True)
+    return again
+
+
+@pytest.mark.parametrize("style", ["called", "awaited", "inside"])
+def test_what_was_given_values_is_taken_over_as_what_was_given_futures(
+    runner: Any, home: Path, tmp_path: Path, style: str
+) -> None:
+    """The values are larger than what the record shows of them: only whose they are can be told."""
+    calls, needed = str(tmp_path / "calls"), str(tmp_path / "needed")
+
+    @flow(task_runner=runner)
+    def f() -> Any:
+        if style == "called":
+            return write(calls, longest(calls, rows(calls, 5000)), needed)
+        made = rows.submit(calls, 5000).result()
+        chosen = longest.submit(calls, made).result()
+        return write.submit(calls, chosen if style == "awaited" else [*chosen], needed).result()
+
+    failed: State[Any] = f(return_state=True)
+    assert failed.name == "Failed"
+    Path(needed).write_text("1")
+    Path(calls).unlink()
+    state = retried(f, failed)
+    assert state.result() == 101
+    assert Path(calls).read_text().splitlines() == ["write"]
+
+
+def test_a_value_that_the_flow_changed_by_another_parameter_is_another_one(
+    home: Path, tmp_path: Path
+) -> None:
+    """What the record shows of it is the same: its first items."""
+    calls, needed = str(tmp_path / "calls"), str(tmp_path / "needed")
+
+    @flow
+    def f(last: str) -> Any:
+        lines = rows(calls, 5000)
+        lines[4000] = last
+        return write(calls, longest(calls, lines), needed)
+
+    failed: State[Any] = f("x" * 99, return_state=True)
+    Path(needed).write_text("1")
+    Path(calls).unlink()
+    with requested(LaunchSpec(rerun_of=failed.state_details.flow_run_id, reuse=True)):
+        again = f("x" * 98, return_state=True)
+    assert again.result() == 101
+    assert Path(calls).read_text().splitlines()[-2:] == ["longest", "write"]
+
+
+@task
+def halve(calls: str, lines: list[str], needed: str) -> list[str]:
+    called(calls, "halve")
+    return lines[: len(lines) // int(Path(needed).read_text())]
+
+
+def test_of_three_calls_of_which_the_second_failed_two_run_again(
+    runner: Any, home: Path, tmp_path: Path
+) -> None:
+    calls, needed = str(tmp_path / "calls"), str(tmp_path / "needed")
+
+    @flow(task_runner=runner)
+    def f() -> Any:
+        return longest(calls, halve(calls, rows(calls, 5000), needed))
+
+    failed: State[Any] = f(return_state=True)
+    Path(needed).write_text("2")
+    Path(calls).unlink()
+    assert len(retried(f, failed).result()) == 100
+    assert Path(calls).read_text().splitlines() == ["halve", "longest"]
+
+
+#: What a task reads of its file: another value is another code.
+SHORTEST = 3
+
+
+@task
+def choose(calls: str, lines: list[str]) -> list[str]:
+    called(calls, "choose")
+    return [line for line in lines if len(line) >= SHORTEST]
+
+
+@pytest.mark.parametrize("style", ["called", "submitted"])
+def test_a_call_whose_code_was_changed_runs_again_with_what_depends_on_it(
+    runner: Any, home: Path, tmp_path: Path, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, needed = str(tmp_path / "calls"), str(tmp_path / "needed")
+
+    @flow(task_runner=runner)
+    def f() -> Any:
+        if style == "called":
+            return halve(calls, choose(calls, rows(calls, 5000)), needed)
+        return halve.submit(calls, choose.submit(calls, rows.submit(calls, 5000)), needed).result()
+
+    failed: State[Any] = f(return_state=True)
+    assert failed.name == "Failed"
+    Path(needed).write_text("2")
+    Path(calls).unlink()
+    assert background.wait(20)  # code is looked at beside the run, nobody edits it that soon
+    monkeypatch.setattr(sys.modules[__name__], "SHORTEST", 1)
+    retried(f, failed)
+    assert Path(calls).read_text().splitlines() == ["choose", "halve"]
+
+
 def test_completed_calls_are_taken_over_and_their_values_reach_what_runs(
     runner: Any, home: Path, tmp_path: Path
 ) -> None:
@@ -70,7 +197,7 @@ def test_completed_calls_are_taken_over_and_their_values_reach_what_runs(
     Path(needed).write_text("10")
     Path(calls).unlink()
     uid = failed.state_details.flow_run_id
-    with requested(RunRequest(rerun_of=uid, reuse=True)):
+    with requested(LaunchSpec(rerun_of=uid, reuse=True)):
         state = f(return_state=True)
     assert state.result().result() == 2_000_013
     assert Path(calls).read_text().splitlines() == ["measure", "total"]
@@ -118,7 +245,7 @@ def test_results_that_were_far_away_when_the_run_failed_are_taken_over(
     assert failed.name == "Failed"
     Path(needed).write_text("1")
     Path(calls).unlink()
-    with requested(RunRequest(rerun_of=failed.state_details.flow_run_id, reuse=True)):
+    with requested(LaunchSpec(rerun_of=failed.state_details.flow_run_id, reuse=True)):
         state = f(return_state=True)
     assert state.result().result() == 5_050_001
     assert Path(calls).read_text().splitlines() == ["weigh"]
@@ -142,7 +269,7 @@ def test_results_of_a_subflow_that_failed_are_taken_over(
     assert failed.name == "Failed"
     Path(needed).write_text("1")
     Path(calls).unlink()
-    with requested(RunRequest(rerun_of=failed.state_details.flow_run_id, reuse=True)):
+    with requested(LaunchSpec(rerun_of=failed.state_details.flow_run_id, reuse=True)):
         state = parent(return_state=True)
     assert state.name == "Completed"
     assert Path(calls).read_text().splitlines() == ["weigh"]

@@ -23,9 +23,11 @@ def opened(home: Path, folder: Path) -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
 
     def open_one(
-        size: tuple[int, int] = (100, 30), env: Mapping[str, str] | None = None
+        size: tuple[int, int] = (100, 30),
+        env: Mapping[str, str] | None = None,
+        command: str | None = None,
     ) -> Terminal:
-        terminals.append(Terminal(home, folder, size, env))
+        terminals.append(Terminal(home, folder, size, env, command))
         return terminals[-1]
 
     yield open_one

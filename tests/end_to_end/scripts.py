@@ -9,13 +9,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from flowdeck_store.records import FlowRunRecord, TaskRunRecord
+    from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowdeck_app.views.text import width
+from flowdeck_app.drawing.cells import width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ class Terminal:
         folder: working folder of the app.
         size: columns and rows.
         env: further variables of its environment.
+        command: what runs in it; the app without one.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Terminal:
         folder: Path,
         size: tuple[int, int] = (100, 30),
         env: Mapping[str, str] | None = None,
+        command: str | None = None,
     ) -> None:
         self._socket = f"flowdeck-{uuid.uuid4().hex[:12]}"
-        command = shlex.join([sys.executable, "-P", "-m", "flowdeck_app"])
+        command = command or shlex.join([sys.executable, "-P", "-m", "flowdeck_app"])
         columns, lines = map(str, size)
         given = {"FLOWDECK_HOME": str(home), **(env or {})}
         self._tmux(
@@ -107,7 +109,7 @@ class Terminal:
 
     def place(self, text: str, part: int = 0) -> tuple[int, int]:
         """Wait for a text and return the cell (column, line) of one of its letters."""
-        for y, line in enumerate(self.until(text).splitlines()):
+        for y, line in enumerate(self.still(text).splitlines()):
             if text in line:
                 return width(line[: line.index(text)]) + part, y
         raise AssertionError(text)
@@ -152,6 +154,16 @@ class Terminal:
             if time.monotonic() > deadline:
                 pytest.fail(f"after {seconds:g} s the terminal does not show {what!r} but\n{shown}")
             time.sleep(0.03)  # the pause between two looks
+
+    def still(self, what: str | Callable[[str], object], looks: int = 5) -> str:
+        """As :meth:`until`, and wait until the screen stands still: what is pointed at must not
+        move away while the pointer comes."""
+        shown, same = self.until(what), 0
+        while same < looks:
+            before, shown = shown, self.until(what)
+            same = same + 1 if shown == before else 0
+            time.sleep(0.03)  # the pause between two looks
+        return shown
 
     def close(self) -> None:
         """End the server, and the app if it is still there."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from terminal import Terminal, figures, needs_tmux
 
-from flowdeck_store.reader import Reader
-from flowdeck_store.records import FlowRunRecord
+from flowdeck_store.read.reader import Reader
+from flowdeck_store.read.records import FlowRunRecord
 from flowdeck_store.states import BUCKETS
 
 pytestmark = [needs_tmux, pytest.mark.timeout(300)]
@@ -60,8 +60,13 @@ def ended(home: Path, seconds: float = 120.0) -> FlowRunRecord:
 WAY: dict[str, tuple[tuple[str, str], ...]] = {
     "sequential": (("Up", "--runner sequential --detach"),),
     "concurrent": (("Up", "--runner sequential --detach"), ("Down", "limit=40 --detach")),
-    "dask": (("Down", "--runner dask --detach"),),
-    "ray": (("Down", "--runner dask --detach"), ("Down", "--runner ray --detach")),
+    "process": (("Down", "--runner process --detach"),),
+    "dask": (("Down", "--runner process --detach"), ("Down", "--runner dask --detach")),
+    "ray": (
+        ("Down", "--runner process --detach"),
+        ("Down", "--runner dask --detach"),
+        ("Down", "--runner ray --detach"),
+    ),
 }
 
 
@@ -115,7 +120,7 @@ def launch_and_watch(app: Terminal, home: Path, runner: str) -> FlowRunRecord:
 @pytest.mark.parametrize(
     ("size", "runners"),
     [
-        ((80, 24), ("sequential", "concurrent")),
+        ((80, 24), ("sequential", "process")),
         ((100, 30), ("concurrent", "dask")),
         ((160, 45), ("sequential", "ray")),
     ],

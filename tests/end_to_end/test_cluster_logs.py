@@ -121,6 +121,40 @@ def test_on_a_temporary_ray(there: Machine) -> None:
     follow(there, "ray", 'init_kwargs={"num_cpus": 1}')
 
 
+#: In the flow's process: what the events go through is made only after a worker has missed it.
+LATE = """
+from flowdeck.task_runners._ray.event_channel import EventChannel
+
+made = EventChannel.open
+EventChannel.open = lambda self: os.path.exists("gates/missed") and made(self)
+"""
+#: In the worker: the first line missed it, and nothing else is told before that line is seen.
+MISSED = """
+        from flowdeck.remote.worker_process import this_process
+        from flowdeck_store.events import LOG
+        deadline = time.monotonic() + 60
+        while i == 0 and not any(
+            event[0] == LOG
+            for sender in list(this_process.senders.values())
+            for item in list(sender._unsent)
+            for event in item.events
+        ):
+            assert time.monotonic() < deadline, "nothing was missed"
+            time.sleep(0.001)
+        open(f"{folder}/missed", "w").close()
+"""
+
+
+@pytest.mark.ray
+def test_on_a_temporary_ray_whose_channel_is_there_only_after_the_task_has_begun(
+    there: Machine,
+) -> None:
+    pytest.importorskip("ray")
+    late = FLOW.replace("        deadline =", MISSED + "        deadline =", 1)
+    (there.folder / "slow.py").write_text(late + LATE)
+    follow(there, "ray", 'init_kwargs={"num_cpus": 1}')
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
 def test_on_a_ray_of_somebody_else(there: Machine, ray_head: Any, client: bool) -> None:

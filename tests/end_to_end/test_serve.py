@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -54,13 +56,26 @@ def serve(home: Path, port: int, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def answer(port: int, seconds: float = 60.0) -> tuple[int, str]:
-    """Wait for the server and return status and body of its first page."""
+def token_of(server: subprocess.Popen[str]) -> str:
+    """Wait until the server has printed its address, and return the token in it."""
+    assert server.stdout is not None
+    for line in server.stdout:
+        found = re.search(r"/\?token=(\S+)", line)
+        if found:
+            return found[1]
+    raise AssertionError("the server has ended")
+
+
+def answer(address: str, seconds: float = 60.0) -> tuple[int, str]:
+    """Wait for the server and return status and body of a page; cookies are kept on the way."""
     deadline = time.monotonic() + seconds
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+            with opener.open(address, timeout=5) as response:
                 return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
         except (urllib.error.URLError, ConnectionError):
             assert time.monotonic() < deadline, "the server does not answer"
             time.sleep(0.1)
@@ -77,31 +92,77 @@ def end(server: subprocess.Popen[str]) -> str:
     return said
 
 
+class Served(NamedTuple):
+    """A running server."""
+
+    port: int
+    token: str
+
+    @property
+    def at(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def address(self) -> str:
+        """What the user is to open."""
+        return f"{self.at}?token={self.token}"
+
+
 @pytest.fixture
-def port(home: Path) -> Iterator[int]:
+def served(home: Path) -> Iterator[Served]:
     """A server on this machine only."""
     number = free_port()
     server = serve(home, number)
-    yield number
-    end(server)
+    try:
+        yield Served(number, token_of(server))
+    finally:
+        end(server)
 
 
-def test_it_answers_on_this_machine(port: int) -> None:
-    status, body = answer(port)
+def test_it_answers_nobody_but_who_has_the_address(served: Served) -> None:
+    status, body = answer(served.address)
     assert status == 200
     assert "flowdeck" in body.lower()
+    assert served.token not in body
+    for path in ("", "?token=", f"?token={served.token}x", "static/js/textual.js", "static/",
+                 "download/x", "ws", "nothing"):  # fmt: skip
+        status, body = answer(served.at + path)
+        assert status == 403, path
+        assert "the address" in body
+
+
+def test_the_token_becomes_a_cookie_and_leaves_the_address(served: Served) -> None:
+    async def visit() -> None:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            for _ in range(2):  # also when the address is opened once more
+                async with session.get(served.address, allow_redirects=False) as first:
+                    assert (first.status, first.headers["Location"]) == (302, "/")
+                    cookie = first.headers["Set-Cookie"]
+                    assert "HttpOnly" in cookie
+                    assert "SameSite=Lax" in cookie
+            for path in ("", "static/js/textual.js"):
+                async with session.get(served.at + path) as page:
+                    assert page.status == 200, path
+                # A stranger's name that points here gets nothing, not even with the cookie.
+                names = {
+                    "Host": f"elsewhere.example:{served.port}",
+                    "Cookie": f"flowdeck-{served.port}={served.token}",
+                }
+                async with session.get(served.at + path, headers=names) as page:
+                    assert page.status == 403, path
+
+    asyncio.run(visit())
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_a_browser_draws_the_app_and_gives_it_the_keys(
-    port: int, home: Path, tmp_path: Path
+    served: Served, home: Path, tmp_path: Path
 ) -> None:
     shutil.copy(EXAMPLES / "stdlib_census.py", home.parent)
-    answer(port)
-    address = f"http://127.0.0.1:{port}/"
+    address = served.at
 
     async def look() -> None:
-        async with browse(address, tmp_path) as page:
+        async with browse(served.address, tmp_path) as page:
             lines = await page.until(lambda shown: "census" in shown and "Quit" in shown)
             number = next(i for i, line in enumerate(lines) if "census" in line)
             at, grid = lines[number].index("census"), await page.place()
@@ -129,10 +190,11 @@ def test_a_browser_draws_the_app_and_gives_it_the_keys(
     asyncio.run(look())
 
 
-def test_only_its_own_page_gets_the_keyboard(port: int) -> None:
-    answer(port)
+def test_only_its_own_page_gets_the_keyboard(served: Served) -> None:
+    port = served.port
+    cookie = {"Cookie": f"flowdeck-{port}={served.token}"}
     own, other = f"127.0.0.1:{port}", f"elsewhere.example:{port}"
-    callers = {
+    callers: dict[str, dict[str, str]] = {
         "no browser": {},
         "own page": {"Origin": f"http://{own}"},
         "own page by name": {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}"},
@@ -151,7 +213,8 @@ def test_only_its_own_page_gets_the_keyboard(port: int) -> None:
         except aiohttp.WSServerHandshakeError as error:
             return error.status != 403
 
-    let_in = [name for name, headers in callers.items() if asyncio.run(knock(headers))]
+    assert not any(asyncio.run(knock(headers)) for headers in callers.values())
+    let_in = [name for name, headers in callers.items() if asyncio.run(knock(headers | cookie))]
     assert let_in == ["no browser", "own page", "own page by name"]
 
 
@@ -159,7 +222,11 @@ def test_another_host_is_warned_of(home: Path) -> None:
     number = free_port()
     server = serve(home, number, "--host", "0.0.0.0")
     try:
-        assert answer(number)[0] == 200
+        assert server.stdout is not None
+        said = server.stdout.readline()
+        token = token_of(server)
+        assert answer(f"http://127.0.0.1:{number}/?token={token}")[0] == 200
+        assert answer(f"http://127.0.0.1:{number}/")[0] == 403
     finally:
-        said = end(server)
-    assert "no password" in said
+        end(server)
+    assert "whoever has the address" in said

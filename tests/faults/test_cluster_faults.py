@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from clusters import cancel_soon, identity, note_pid_and_wait, states_of, until
-from flowdeck import cancellation, flow, get_run_logger, keeping, quote, task
+from flowdeck import flow, get_run_logger, quote, task
+from flowdeck.reuse import keep_on_failure as keeping
 from flowdeck.settings import using
-from flowdeck_store.reader import Reader
+from flowdeck.stopping import cancellation
+from flowdeck_store.read.reader import Reader
+from flowdeck_store.record.limits import list_limits, set_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,6 +175,32 @@ def check_the_record(home: Path, number: int, crashed: set[int], executed_twice:
             assert [s for s in states if s != "Rerunning"] == ["Pending", "Running", "Completed"]
             assert said == [f"print {x}", f"log {x}"]
             assert sum(line.startswith("Finished in state") for line in lines[no]) == 1
+
+
+def test_a_worker_that_dies_after_a_limited_try_does_not_hinder_the_next_one(
+    engine: Engine, tmp_path: Path, home: Path
+) -> None:
+    set_limit(home, "db", 1)
+    path = tmp_path / "pid"
+
+    @task(tags=["db"], retries=1, retry_delay_seconds=4)
+    def flaky(path: str) -> str:
+        if not os.path.exists(path):
+            with open(path, "w") as file:
+                file.write(str(os.getpid()))
+            raise ValueError("the first try")
+        return "done"
+
+    @flow(task_runner=engine.runner)
+    def f() -> Any:
+        future = flaky.submit(str(path))
+        until(lambda: future.get_state().name == "AwaitingRetry")
+        os.kill(int(path.read_text()), signal.SIGKILL)
+        free = list_limits(home)[0].in_use
+        return free, future.result()
+
+    assert f() == (0, "done")
+    assert list_limits(home)[0].in_use == 0
 
 
 # -- what cannot be sent -----------------------------------------------------------------------------------

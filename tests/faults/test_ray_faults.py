@@ -237,9 +237,10 @@ def test_a_ray_that_goes_away_crashes_what_it_had_and_the_flow_goes_on(
             f"""
             import json, os, sys, time, warnings
             from flowdeck import flow, task
-            from flowdeck.task_runners import RayTaskRunner, ray_pulse
+            from flowdeck.task_runners import RayTaskRunner
+            from flowdeck.task_runners._ray import health
 
-            ray_pulse.PATIENCE = 8.0  # a busy machine needs some
+            health.PATIENCE = 8.0  # a busy machine needs some
 
             @task
             def endless():
@@ -252,7 +253,7 @@ def test_a_ray_that_goes_away_crashes_what_it_had_and_the_flow_goes_on(
 
             @flow(task_runner=RayTaskRunner(address={address!r}))
             def f():
-                from flowdeck.task_runners import ray_keeper
+                from flowdeck.task_runners._ray import connection_thread
                 running = endless.submit()
                 waiting = identity.submit(running)
                 states = [running.wait(), waiting.wait(), identity.submit(1).wait()]

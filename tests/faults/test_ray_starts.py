@@ -135,23 +135,23 @@ def test_a_stop_while_a_node_does_not_come_up_is_heard_at_once(script: Machine) 
     assert list(script.temp.glob("*")) == []
 
 
-KEEPER = """
+CONNECTION = """
 import json, os, time
 from pathlib import Path
-from flowdeck.task_runners.ray_instance import TemporaryInstance
-from flowdeck.task_runners.ray_keeper import Keeper
+from flowdeck.task_runners._ray.instance import TemporaryInstance
+from flowdeck.task_runners._ray.connection_thread import ConnectionThread
 
-class Interrupted(Keeper):
+class Interrupted(ConnectionThread):
     def start(self):
         super().start()
         while not list(Path(os.environ["TMPDIR"]).glob("fdray-*/*")):
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-kind = Interrupted if {inside} else Keeper
-keeper = kind(lambda: TemporaryInstance({{"num_cpus": 1}}))
+kind = Interrupted if {inside} else ConnectionThread
+thread = kind(lambda: TemporaryInstance({{"num_cpus": 1}}))
 try:
-    keeper.open(None)
+    thread.open(None)
 except KeyboardInterrupt:
     print(json.dumps("interrupted"))
 else:
@@ -161,7 +161,7 @@ else:
 
 @pytest.mark.parametrize("inside", [True, False], ids=["while it begins", "when it is open"])
 def test_an_interruption_at_any_moment_leaves_nothing(script: Machine, inside: bool) -> None:
-    said, err = script.run(KEEPER.format(inside=inside))
+    said, err = script.run(CONNECTION.format(inside=inside))
     assert said == ("interrupted" if inside else "opened")
     assert err == ""
     assert script.left == []

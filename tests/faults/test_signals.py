@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowdeck_store import control
 from flowdeck_store.errors import NotFound
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
+from flowdeck_store.record import control
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,7 +246,7 @@ def test_one_task_run_can_be_cancelled_alone(start: Any) -> None:
 
 
 def test_kill_minus_nine_leaves_a_run_that_the_next_look_makes_crashed(start: Any) -> None:
-    from flowdeck_store.liveness import recover
+    from flowdeck_store.upkeep.liveness import recover
 
     process = start("many")
     process.until(running("spin", 3))

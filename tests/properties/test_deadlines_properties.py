@@ -7,7 +7,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowdeck.deadlines import DeadlineExceeded, call_with_deadline
+from flowdeck.threads.deadlines import DeadlineExceeded, call_with_deadline
 
 
 class OwnError(Exception):
@@ -34,7 +34,7 @@ def test_a_call_has_exactly_one_outcome(takes_us: int, may_us: int, fails: bool)
     except OwnError:
         outcome = "error"
     except DeadlineExceeded as error:
-        outcome = f"deadline {error.abandoned}"
+        outcome = f"deadline {error.left_behind is not None}"
     took = time.perf_counter() - started
     if outcome.startswith("deadline"):
         assert outcome == "deadline False"

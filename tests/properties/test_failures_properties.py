@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowdeck.failures import Budget, capture, render
+from flowdeck.failures.capture import Budget, capture, render
 from flowdeck_store.failures import join
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowdeck import allow_failure, inputs, quote, unmapped
+from flowdeck import allow_failure, quote, unmapped
+from flowdeck.inputs import nested
 from flowdeck.states import Completed, State
 
 _HASHABLE = st.one_of(st.integers(), st.text(max_size=3), st.none(), st.booleans())
@@ -70,7 +71,7 @@ def _expected(value: Any) -> Any:
 
 @given(STRUCTURES)
 def test_everything_is_found_once_for_each_place(value: Any) -> None:
-    found = inputs.find(value)
+    found = nested.find(value)
     plain = _walk(value)
     # An object that is in several places is found in each, unless the container is shared too.
     assert {(id(s), a) for s, a in found} == {(id(s), a) for s, a in plain}
@@ -80,21 +81,21 @@ def test_everything_is_found_once_for_each_place(value: Any) -> None:
 @given(STRUCTURES)
 def test_values_take_the_places_and_nothing_else_changes(value: Any) -> None:
     before = repr(value)
-    got = inputs.replace(value, lambda item: item.data)
+    got = nested.replace(value, lambda item: item.data)
     assert got == _expected(value)
     assert type(got) is type(_expected(value))
     assert repr(value) == before
-    assert inputs.find(got) == inputs.find(_expected(value))
+    assert nested.find(got) == nested.find(_expected(value))
 
 
 @given(STRUCTURES)
 def test_putting_everything_back_gives_the_same_object(value: Any) -> None:
-    assert inputs.replace(value, lambda item: item, unwrap=False) is value
+    assert nested.replace(value, lambda item: item, unwrap=False) is value
 
 
 @given(STRUCTURES)
 def test_without_unwrapping_the_marks_stay(value: Any) -> None:
-    got = inputs.replace(value, lambda item: item.data, unwrap=False)
-    assert inputs.replace(got, lambda item: item.data) == inputs.replace(
+    got = nested.replace(value, lambda item: item.data, unwrap=False)
+    assert nested.replace(got, lambda item: item.data) == nested.replace(
         value, lambda item: item.data
     )

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flowdeck import allow_failure, mapping, unmapped
+from flowdeck import allow_failure, unmapped
+from flowdeck.calls import mapping
 from flowdeck.exceptions import MappingLengthMismatch, MappingMissingIterable
 
 _ITEMS = st.lists(st.integers(), max_size=5)

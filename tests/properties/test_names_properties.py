@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowdeck.exceptions import InvalidNameError
-from flowdeck.names import BANNED_CHARACTERS, bound, check_name, slug, task_key_hash
+from flowdeck.runs.names import BANNED_CHARACTERS, check_name, slug, task_key_hash
+from flowdeck.values.statics import bound
 
 texts = st.text(st.characters())
 

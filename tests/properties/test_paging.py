@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowdeck_store.ordering import RUN_ORDERS, TASK_ORDERS
-from flowdeck_store.reader import Reader
+from flowdeck_store.query.ordering import RUN_ORDERS, TASK_ORDERS
+from flowdeck_store.read.reader import Reader
 from flowdeck_store.states import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
 from store_builder import SECOND, T0, StoreBuilder
 

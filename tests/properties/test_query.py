@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flowdeck_store.errors import QueryError
-from flowdeck_store.query import FIELDS, Query, parse, quote
-from flowdeck_store.query_fields import STATE_WORDS, SUBJECTS, Subject
+from flowdeck_store.query.fields import STATE_WORDS, SUBJECTS, Subject
+from flowdeck_store.query.language import FIELDS, Query, parse, quote
 from flowdeck_store.states import CANCELLED, COMPLETED, CRASHED, FAILED, PENDING, RUNNING, SCHEDULED
 from store_builder import SECOND, T0, StoreBuilder
 
@@ -111,11 +111,11 @@ def test_whatever_parses_runs_in_sqlite(
 
 #: Everything that the conditions are made of, but numbers.
 _VOCABULARY = re.compile(
-    r"""[rtlkfs]\.[a-z_]+|\?|[()=<>&|,.+-]|<<|>>|'(Not|Cached|Awaiting|Retry|ing|TimedOut|Late|Ready|\\
+    r"""[rtlkfsgn]\.[a-z_]+|'note'|'\$\.text'|\?|[()=<>&|,.+-]|<<|>>|'(Not|Cached|Awaiting|Retry|ing|TimedOut|Late|Ready|\\
         |Scheduled|Pending|Running|Completed|Failed|Crashed|Cancelling|Cancelled|Paused)*'
         |\b(AND|OR|NOT|IN|IS|TRUE|LIKE|ESCAPE|SELECT|FROM|WHERE|EXISTS|BETWEEN|CASE|WHEN|THEN|END
-        |NULL|coalesce|json_each|json_valid|flows|flow_runs|task_runs|tasks|log_sources|id|name|value
-        |flow_id|[tk]|\d+)\b|\s+""",
+        |NULL|coalesce|json_each|json_valid|json_extract|artifacts|n|flows|flow_runs|task_runs|tasks|task_tags|log_sources|id|name|value|task|tags
+        |flow_id|[tkg]|\d+)\b|\s+""",
     re.VERBOSE,
 )
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowdeck.exceptions import MissingResult
-from flowdeck.results import ResultStore
+from flowdeck.runs.results import ResultStore
 from flowdeck.serializers import NAMES
 
 folder = Path(tempfile.mkdtemp(prefix="flowdeck-test-"))

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowdeck_store import retention
+from flowdeck_store.events import now_us
 from flowdeck_store.states import COMPLETED, CRASHED, FAILED, RUNNING
+from flowdeck_store.upkeep import retention
 from store_builder import SECOND, T0, StoreBuilder
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_pruning_takes_whole_families_and_nothing_that_must_stay(
     with closing(StoreBuilder(home)) as builder:
         # The live runs' process beats on another machine, so that nobody ends them here.
         builder.db.execute("UPDATE sessions SET host = 'elsewhere', boot_id = 'x', beat_us = ?",
-                           (2**60,))  # fmt: skip
+                           (now_us(),))  # fmt: skip
         ids = fill(builder, runs)
         report = retention.prune(home, now_us=T0 + 1, **rules)  # type: ignore[arg-type]
         gone = set(report.run_ids)

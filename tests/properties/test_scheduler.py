@@ -7,24 +7,24 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowdeck import scheduler
-from flowdeck.scheduler import Outcome, Verdict
+from flowdeck.runs import scheduler
+from flowdeck.runs.scheduler import UpstreamEnd, Verdict
 
 
 class Item:
     def __init__(self, number: int) -> None:
         self.number = number
-        self.outcome = Outcome.WAITING
+        self.outcome = UpstreamEnd.WAITING
         self.unfinished = 0
         self.dependents: list[tuple[Any, bool]] | None = None
         self.upstreams: list[tuple[Item, bool]] = []
 
 
-_ENDS = [Outcome.OK, Outcome.OK, Outcome.OK, Outcome.FAILED, Outcome.BLOCKING]
+_ENDS = [UpstreamEnd.OK, UpstreamEnd.OK, UpstreamEnd.BAD]
 
 
 @st.composite
-def graphs(draw: Any) -> list[tuple[list[tuple[int, bool]], Outcome]]:
+def graphs(draw: Any) -> list[tuple[list[tuple[int, bool]], UpstreamEnd]]:
     n = draw(st.integers(1, 25))
     graph = []
     for i in range(n):
@@ -36,7 +36,7 @@ def graphs(draw: Any) -> list[tuple[list[tuple[int, bool]], Outcome]]:
 @settings(max_examples=200, deadline=None)
 @given(graphs(), st.randoms(use_true_random=False))
 def test_each_item_is_decided_once_and_only_when_its_inputs_are(
-    graph: list[tuple[list[tuple[int, bool]], Outcome]], rng: Any
+    graph: list[tuple[list[tuple[int, bool]], UpstreamEnd]], rng: Any
 ) -> None:
     items = [Item(i) for i in range(len(graph))]
     ready: list[Item] = []
@@ -52,17 +52,17 @@ def test_each_item_is_decided_once_and_only_when_its_inputs_are(
             ready.append(item)
         else:
             assert any(
-                e is not Outcome.WAITING and not p for e, p in zip(ends, passes, strict=True)
+                e is not UpstreamEnd.WAITING and not p for e, p in zip(ends, passes, strict=True)
             )
 
-    def finish(item: Item, outcome: Outcome) -> None:
+    def finish(item: Item, outcome: UpstreamEnd) -> None:
         work = [(item, outcome)]
         while work:
             current, how = work.pop()
             for dependent, verdict in scheduler.finish(current, how):
                 decide(dependent, verdict)
                 if verdict is Verdict.BLOCKED:
-                    work.append((dependent, Outcome.BLOCKING))
+                    work.append((dependent, UpstreamEnd.BAD))
 
     def run_some(count: int) -> None:
         for _ in range(count):
@@ -76,9 +76,9 @@ def test_each_item_is_decided_once_and_only_when_its_inputs_are(
         if verdict is not Verdict.WAIT:
             decide(item, verdict)
             if verdict is Verdict.BLOCKED:
-                finish(item, Outcome.BLOCKING)
+                finish(item, UpstreamEnd.BAD)
         run_some(rng.randrange(3))
     while ready:
         run_some(1)
     assert len(decided) == len(items)
-    assert all(item.outcome is not Outcome.WAITING for item in items)
+    assert all(item.outcome is not UpstreamEnd.WAITING for item in items)

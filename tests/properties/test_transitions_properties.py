@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowdeck.deadlines import DeadlineExceeded
 from flowdeck.exceptions import FlowCancelled, TaskCancelled, TerminationSignal
-from flowdeck.transitions import TimeUp, crash_message, retry_delay, state_of_exception
-from flowdeck_store.states import StateType, may_follow
+from flowdeck.states.transitions import TimeUp, crash_message, retry_delay, state_of_exception
+from flowdeck.threads.deadlines import DeadlineExceeded
+from flowdeck_store.states import StateType
 
 _SECONDS = st.floats(0, 1e6, allow_nan=False)
 
@@ -85,16 +85,8 @@ def test_messages_of_failures(text: str) -> None:
 
 def test_messages_of_time_limits() -> None:
     for what in ("Task", "Flow"):
-        late = DeadlineExceeded(0.5, abandoned=False, thread_name="t")
+        late = DeadlineExceeded(0.5, thread_name="t")
         state = state_of_exception(late, what)
         assert (state.type, state.name) == (StateType.FAILED, "TimedOut")
         assert state.message == f"{what} run exceeded timeout of 0.5 seconds TimeoutError: "
         assert isinstance(state.data, TimeoutError)
-
-
-@given(st.sampled_from(StateType), st.sampled_from(StateType))
-def test_nothing_follows_an_end_but_another_attempt(before: StateType, after: StateType) -> None:
-    if before in (StateType.COMPLETED, StateType.CRASHED, StateType.CANCELLED):
-        assert not may_follow(before, after)
-    if before is StateType.FAILED and may_follow(before, after):
-        assert after in (StateType.SCHEDULED, StateType.RUNNING)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    from flowdeck_app.cli.streams import occupy_standard_streams
+
+    occupy_standard_streams()
+    if "_FLOWDECK_COMPLETE" in os.environ:
+        from flowdeck_app.cli.verbs.keeping.completion import take_over
+
+        take_over()
     from flowdeck_app.cli.root import flowdeck
 
     flowdeck(prog_name="flowdeck")

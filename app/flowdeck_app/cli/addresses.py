@@ -65,12 +65,12 @@ def try_address(address: str, seconds: float) -> Check:
 
 
 def _ask_dask(address: str, seconds: float) -> str:
-    from flowdeck.task_runners import dask_check
+    from flowdeck.task_runners.dask import describe_cluster
 
-    return dask_check.describe(address, {"timeout": seconds})
+    return describe_cluster(address, seconds)
 
 
 def _ask_ray(address: str) -> str:
-    from flowdeck.task_runners import ray_keeper
+    from flowdeck.task_runners.ray import describe_cluster
 
-    return ray_keeper.describe(address)
+    return describe_cluster(address)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from flowdeck_store.paths import StorePaths
+from flowdeck_store.file.paths import StorePaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,9 +150,9 @@ def file_system_of(path: Path, mounts: list[str]) -> str | None:
 
 
 def _database(paths: StorePaths) -> Iterator[Check]:
-    from flowdeck_app.text.times import size
+    from flowdeck_app.drawing.amounts import size
     from flowdeck_store.errors import StoreError
-    from flowdeck_store.reader import Reader
+    from flowdeck_store.read.reader import Reader
 
     if not paths.db.exists():
         yield Check("record", "ok", "no file yet")
@@ -180,7 +180,7 @@ def _database(paths: StorePaths) -> Iterator[Check]:
 def _quick_check(paths: StorePaths) -> str:
     from contextlib import closing
 
-    from flowdeck_store.connection import connect_ro
+    from flowdeck_store.file.connection import connect_ro
 
     try:
         conn = connect_ro(paths)
@@ -195,12 +195,12 @@ def _quick_check(paths: StorePaths) -> str:
 
 def _pending(paths: StorePaths) -> Iterator[Check]:
     """Journals whose process is gone: their events are taken in at the next look."""
-    from flowdeck_store import marks
-    from flowdeck_store.recovery import Recovery
+    from flowdeck_store.file.process_lock import uid_of
+    from flowdeck_store.upkeep.recovery import Recovery
 
     recovery = Recovery(paths)
     names = os.listdir(paths.locks) if paths.locks.is_dir() else []
-    uids = {uid for name in names if (uid := marks.uid_of(name))}
+    uids = {uid for name in names if (uid := uid_of(name))}
     live = sum(recovery.is_held(uid) for uid in uids)
     yield Check("recording now", "ok", f"{live} process{'' if live == 1 else 'es'}")
     dead = recovery.left_behind()

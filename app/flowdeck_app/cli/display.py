@@ -1,35 +1,55 @@
-"""The live display of one run: drawn on stderr, at most ten times a second."""
+"""The live display of one run: drawn on stderr, at most ten times a second.
+
+The picture comes from the record, as for ``flowdeck watch``, which sees runs of other processes:
+the display knows nothing of the engine and cannot slow it down but by reading.
+
+What the flow prints must appear above the picture, whole, and cost the flow next to nothing.
+Rich's own redirection draws anew at each print, and puts the printing thread into the drawing;
+so the streams are replaced by :class:`Prints`, where a print is an append, and the display's thread
+takes what has come when it draws next. Pieces of a line wait for its end (``print`` hands its values
+over one by one, and other threads print as well); until then they are seen in the picture.
+
+A forked child has a copy of that list which nobody reads: it writes to a socket instead.
+"""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
-import io
+import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from flowdeck_app.cli.common import look
+from flowdeck.output.whole_lines import Lines, WholeLines
 from flowdeck_app.cli.following import Speakers
-from flowdeck_app.text.progress import progress
-from flowdeck_store.reader import Reader
+from flowdeck_app.cli.output import stream_look
+from flowdeck_app.reports.progress import progress
+from flowdeck_store.read.reader import Reader
+from flowdeck_store.safe import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.console import ConsoleOptions
 
-    from flowdeck_store.records import FlowRunRecord, TaskRunRecord
+    from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord
 
 INTERVAL = 0.1
 LOG_LINES = 5
 RUNNING_LINES = 4
+#: Of printed lines that have no end yet.
+HALF_LINES = 2
+#: Characters of one message from a forked child, and seconds that the child waits for room.
+DATAGRAM = 16 * 1024
+CHILDS_PATIENCE = 1.0
 
 
 class Frame:
@@ -39,23 +59,32 @@ class Frame:
         self._reader = reader
         self._speakers = Speakers(reader, run)
 
-    def draw(self, run: FlowRunRecord, console: Console) -> Group:
-        """Return the display of a run as it stands."""
-        seen = dataclasses.replace(look(sys.stderr), width=console.width)
+    def draw(self, run: FlowRunRecord, console: Console, halves: Sequence[str] = ()) -> Group:
+        """Return the display of a run as it stands.
+
+        Args:
+            run: it.
+            console: to be drawn on.
+            halves: printed lines that have no end yet: above the picture, where they will stand.
+        """
+        seen = dataclasses.replace(stream_look(sys.stderr), width=console.width)
         running: list[TaskRunRecord] = []
         if not run.is_final:
             running = self._reader.tasks(
                 run.id, "state:running", order="start", limit=RUNNING_LINES
             )
-        logs = self._speakers.of(self._reader.logs(run.id, limit=LOG_LINES, tail=True))
-        lines = progress(run, running, logs, seen)[: max(3, console.height - 1)]
+        own = self._reader.progress(run.id)
+        logs = self._speakers.with_names(self._reader.logs(run.id, limit=LOG_LINES, tail=True))
+        room = console.width - 1
+        said = [one_line(half.rpartition("\r")[2][-room:], room) for half in halves[-HALF_LINES:]]
+        lines = [*said, *progress(run, running, own, logs, seen)][: max(3, console.height - 1)]
         # Text.from_ansi, never markup: names and messages are anybody's.
         return Group(*(Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines))
 
 
 def live_console() -> Console:
     """Return a console on stderr that draws as the settings say."""
-    seen = look(sys.stderr)
+    seen = stream_look(sys.stderr)
     return Console(file=sys.stderr, no_color=not seen.color, highlight=False, markup=False)
 
 
@@ -71,40 +100,68 @@ def open_live(console: Console, *, redirect: bool = True) -> Live:
     )
 
 
-class Prints(io.TextIOBase):
-    """Stands for stdout or stderr: keeps what is printed until the next picture is drawn.
+class Children:
+    """The way to the display for what forked children print: a datagram is a text."""
 
-    Printing costs the flow an append, not a redraw. There is no lock: a signal handler may print
-    while the main thread does.
+    def __init__(self) -> None:
+        self._here, self._there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._here.setblocking(False)
+        self._there.settimeout(CHILDS_PATIENCE)
+
+    def send(self, text: str) -> None:
+        """In a child.
+
+        Raises:
+            OSError: the display is over, or hangs.
+        """
+        for start in range(0, len(text), DATAGRAM):
+            self._there.send(text[start : start + DATAGRAM].encode("utf-8", "surrogatepass"))
+
+    def texts(self) -> Iterator[str]:
+        """Return what has arrived."""
+        with contextlib.suppress(OSError):  # no more, for now
+            while True:
+                yield self._here.recv(4 * DATAGRAM).decode("utf-8", "surrogatepass")
+
+    def close(self) -> None:
+        self._here.close()
+        self._there.close()
+
+
+class Prints(WholeLines):
+    """Stands for stdout or stderr: what is printed is kept until the next picture is drawn.
+
+    Printing costs the flow an append, not a redraw.
+
+    Args:
+        stream: what it stands for.
+        lines: where pieces go.
+        children: the way of what is printed in forked children.
     """
 
-    def __init__(self, stream: TextIO, parts: collections.deque[str]) -> None:
-        self._stream, self._parts = stream, parts
+    def __init__(self, stream: TextIO, lines: Lines, children: Children) -> None:
+        super().__init__(stream, lines)
+        self._children = children
+        self._is_in_child = False
 
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._parts.append(text)
-        return len(text)
+    def start_anew(self) -> None:
+        self._is_in_child = True
+        self._lines = Lines(self._send)
+
+    def _send(self, text: str) -> None:
+        try:
+            self._children.send(text)
+        except OSError:  # nobody draws any more
+            self._stream.write(text)
+            self._stream.flush()
 
     def flush(self) -> None:
-        """Nothing to do: the display looks ten times a second."""
+        """Nothing to do: the display looks ten times a second. A child may be at its end."""
+        if self._is_in_child:
+            self._lines.flush()
 
     def isatty(self) -> bool:
         return True
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # such as buffer: who writes bytes writes them at once
 
 
 class _Raw:
@@ -124,6 +181,8 @@ class BackgroundDisplay:
         self._home, self._uid = home, uid
         self._stop = threading.Event()
         self._printed: collections.deque[str] = collections.deque()
+        self._lines = Lines(self._printed.append)
+        self._children = Children()
         self._streams = sys.stdout, sys.stderr
         self._live = open_live(live_console(), redirect=False)
         self._thread = threading.Thread(target=self._work, name="flowdeck-display", daemon=True)
@@ -131,8 +190,8 @@ class BackgroundDisplay:
     def __enter__(self) -> Self:
         self._live.start()
         if sys.stdout.isatty():  # a pipe gets the flow's prints as they are
-            sys.stdout = Prints(sys.stdout, self._printed)
-        sys.stderr = Prints(sys.stderr, self._printed)
+            sys.stdout = Prints(sys.stdout, self._lines, self._children)
+        sys.stderr = Prints(sys.stderr, self._lines, self._children)
         self._thread.start()
         return self
 
@@ -140,16 +199,21 @@ class BackgroundDisplay:
         sys.stdout, sys.stderr = self._streams
         self._stop.set()
         self._thread.join(timeout=2.0)
-        self._show_prints(everything=True)
-        self._live.stop()
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            self._lines.end()
+            self._show_prints()
+            self._live.stop()
+        self._children.close()
 
     def _work(self) -> None:
         # A display that cannot read must never disturb the run: it just shows nothing more.
         try:
             with Reader.open(self._home) as reader:
                 self._show(reader)
+        except OSError:  # no terminal, nothing to show
+            return
         except Exception as error:
-            self._live.console.print(f"flowdeck: no live display: {error}")
+            self._live.console.print(one_line(f"flowdeck: no live display: {error}"))
         while not self._stop.wait(INTERVAL):
             self._show_prints()
 
@@ -161,17 +225,17 @@ class BackgroundDisplay:
             if run is None:
                 continue
             frame = frame or Frame(reader, run)
-            self._live.update(frame.draw(run, self._live.console), refresh=True)
+            self._live.update(self._drawn(frame, run), refresh=True)
 
-    def _show_prints(self, *, everything: bool = False) -> None:
-        """Put whole lines above the live region; half a line waits for its rest."""
+    def _drawn(self, frame: Frame, run: FlowRunRecord) -> Group:
+        return frame.draw(run, self._live.console, self._lines.halves())
+
+    def _show_prints(self) -> None:
+        """Put what was printed above the live region, which begins at the start of a line."""
+        self._printed.extend(self._children.texts())
         parts = []
         while self._printed:
-            parts.append(self._printed.popleft())
-        text = "".join(parts)
-        end = len(text) if everything else text.rfind("\n") + 1
-        if text[end:]:
-            self._printed.appendleft(text[end:])
-        if text[:end]:
-            missing = "" if text[:end].endswith("\n") else "\n"
-            self._live.console.print(_Raw(text[:end] + missing), end="", crop=False)
+            part = self._printed.popleft()
+            parts.append(part if part.endswith("\n") else f"{part}\n")
+        if parts:
+            self._live.console.print(_Raw("".join(parts)), end="", crop=False)

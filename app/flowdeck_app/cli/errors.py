@@ -1,4 +1,9 @@
-"""Exit codes, and every error as one clear message on stderr instead of a traceback."""
+"""Exit codes, and every error as one clear message on stderr instead of a traceback.
+
+A verb raises what it gets; :func:`explained`, round all of them, makes a sentence and an exit code
+of it. So an exception of the store reads the same whichever verb met it, and no verb has an
+``except`` for errors that it can do nothing about.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,24 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from flowdeck_app.cli.streams import (
+    CannotWrite,
+    flush_stdout,
+    give_up_stdout,
+    json_line,
+    write_text,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from flowdeck_store.read.records import FlowRunRecord
 
 OK: Final = 0
 RUN_FAILED: Final = 1
 USAGE: Final = 2
 STORE: Final = 3
+OUTPUT: Final = 74
 TIMED_OUT: Final = 124
 INTERRUPTED: Final = 130
 
@@ -26,22 +42,49 @@ class Trouble(click.ClickException):
     def __init__(self, message: str, hint: str | None = None, code: int = USAGE) -> None:
         super().__init__(message)
         self.hint = hint
+        self.as_json = False
         self.exit_code = code  # type: ignore[misc]  # click reads it from the instance as well
 
     def show(self, file: IO[Any] | None = None) -> None:
-        first, _, rest = self.message.partition("\n")
-        lines = [f"flowdeck: {first}", *([rest] if rest else [])]
-        if self.hint:
-            lines.append(f"  {self.hint}")
-        click.echo("\n".join(lines), file=file or sys.stderr)
+        """Write it to stderr: as lines, or as one JSON object where ``--json`` was given."""
+        from flowdeck_store.safe import several
+
+        if self.as_json:
+            problem = {"error": self.message, "hint": self.hint, "exit_code": self.exit_code}
+            write_text(json_line(problem), file or sys.stderr)
+            return
+        said = [f"flowdeck: {self.message}", *([f"  {self.hint}"] if self.hint else [])]
+        write_text("".join(f"{several(part)}\n" for part in said), file or sys.stderr)
+
+
+def exit_code(run: FlowRunRecord) -> int:
+    """Return the exit code of a run that is over: 0 completed, 130 cancelled, else 1."""
+    from flowdeck_store.states import CANCELLED, COMPLETED
+
+    return {COMPLETED: OK, CANCELLED: INTERRUPTED}.get(run.code, RUN_FAILED)
 
 
 @contextlib.contextmanager
-def explained(ctx: click.Context | None = None) -> Iterator[None]:
-    """Turn whatever a verb raises into :class:`Trouble` or an exit code."""
+def explained(ctx: click.Context | None = None, *, as_json: bool = False) -> Iterator[None]:
+    """Turn whatever a verb raises into :class:`Trouble` or an exit code.
+
+    Args:
+        ctx: of the verb.
+        as_json: write it as a JSON object.
+    """
+    try:
+        with _as_trouble(ctx):
+            yield
+            flush_stdout()
+    except Trouble as trouble:
+        trouble.as_json = as_json
+        raise
+
+
+@contextlib.contextmanager
+def _as_trouble(ctx: click.Context | None) -> Iterator[None]:
     try:
         yield
-        sys.stdout.flush()  # a reader that went away shows here, not after the last line
     except (Trouble, click.exceptions.Exit):
         raise
     except click.UsageError as error:
@@ -51,11 +94,11 @@ def explained(ctx: click.Context | None = None) -> Iterator[None]:
     except (click.Abort, KeyboardInterrupt, EOFError):
         raise click.exceptions.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # The reader (head, less) has had enough: that is no error. What is still buffered must not
-        # complain when the interpreter closes stdout.
-        with contextlib.suppress(Exception):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()  # the reader (head, less) has had enough: that is no error
         raise click.exceptions.Exit(OK) from None
+    except CannotWrite as error:
+        give_up_stdout()
+        raise Trouble(f"the output cannot be written: {error}.", code=OUTPUT) from None
     except Exception as error:
         if os.environ.get("FLOWDECK_DEBUG"):
             raise
@@ -80,17 +123,29 @@ _LOOK: Final = "`flowdeck doctor` says more."
 
 def _translated(error: Exception) -> Trouble:
     from flowdeck.exceptions import FlowdeckError
-    from flowdeck_store.errors import Ambiguous, LiveRun, NotFound, QueryError, StoreError
+    from flowdeck_store.errors import (
+        Ambiguous,
+        BadFile,
+        LiveRun,
+        NotFound,
+        QueryError,
+        StoreError,
+    )
 
     message = str(error) or type(error).__name__
-    if isinstance(error, (NotFound, Ambiguous, QueryError, LiveRun)):
+    if isinstance(error, (NotFound, Ambiguous, QueryError, LiveRun, BadFile)):
         return Trouble(message, code=USAGE)
     if isinstance(error, StoreError):
         return Trouble(message, code=STORE)
     if type(error).__module__ == "sqlite3":  # locked by another program, disk full, not readable
-        return Trouble(f"the record cannot be used: {message}.", _LOOK, code=STORE)
+        from flowdeck_store.file.left_behind import reason_of
+
+        return Trouble(f"the record cannot be used: {reason_of(error)}.", _LOOK, code=STORE)
     if isinstance(error, FlowdeckError):
         return Trouble(message, code=USAGE)
+    if isinstance(error, OSError) and error.filename is not None:  # a file that the user named
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return Trouble(f"{str(name)[:200]} cannot be used: {error.strerror}.", code=USAGE)
     return Trouble(
         f"something went wrong inside flowdeck: {type(error).__name__}: {message}",
         "FLOWDECK_DEBUG=1 shows where; please report it.",

@@ -1,19 +1,25 @@
-"""Waiting for the record to change, and reading what is new in it."""
+"""Waiting for the record to change, and reading what is new in it.
+
+SQLite tells another process nothing: whoever waits has to look. A look at ``data_version`` takes
+microseconds and no lock, so it is made twenty times a second, and only where that has changed is
+anything read. Runs whose process is gone never change by themselves: every two seconds dead
+processes are looked after, or ``flowdeck wait`` would wait for ever.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from flowdeck_app.cli.common import look_after_dead
-from flowdeck_app.text.logs import log_lines, speaker
+from flowdeck_app.cli.record import look_after_dead
+from flowdeck_app.reports.logs import log_lines, speaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flowdeck_app.text.look import Look
-    from flowdeck_store.reader import Reader
-    from flowdeck_store.records import FlowRunRecord, LogRecord
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_store.read.reader import Reader
+    from flowdeck_store.read.records import FlowRunRecord, LogRecord
 
 POLL = 0.05  # seconds between looks at whether anything changed: costs microseconds
 PULSE = 1.0  # seconds after which clocks on the screen have moved even when nothing happened
@@ -50,6 +56,11 @@ def until_final(
     """Yield the run whenever it may have changed; the last one is final unless time is up.
 
     A run that is deleted while it is watched ends the iteration.
+
+    Args:
+        reader: the record.
+        run: the run as it was read.
+        deadline: a :func:`time.monotonic` time; ``None``: however long it takes.
     """
     if run.is_final:
         yield run
@@ -85,7 +96,7 @@ class Speakers:
         self._run_id = run.id
         self._names = {0: speaker(run.name, is_task=False)}
 
-    def of(self, records: Iterable[LogRecord]) -> list[tuple[LogRecord, str]]:
+    def with_names(self, records: Iterable[LogRecord]) -> list[tuple[LogRecord, str]]:
         """Return each line with its speaker."""
         found = list(records)
         missing = sorted({record.task_no for record in found} - self._names.keys())
@@ -98,5 +109,76 @@ class Speakers:
 
     def lines(self, records: Iterable[LogRecord], look: Look) -> Iterator[str]:
         """Yield log lines as text."""
-        for record, name in self.of(records):
+        for record, name in self.with_names(records):
             yield from log_lines(record, name, look)
+
+
+class LogLines:
+    """The log lines of a run, in batches: what is there, then what comes.
+
+    Args:
+        reader: of the record.
+        run: the run.
+        no: number of the task run whose lines are wanted; ``None``: all.
+        query: a filter of task runs; ``None``: all.
+        minimum: the least level.
+        search: what lines must contain.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        run: FlowRunRecord,
+        no: int | None = None,
+        query: str | None = None,
+        minimum: int = 0,
+        search: str | None = None,
+    ) -> None:
+        self._speakers = Speakers(reader, run)
+        self._reader, self._run, self._no = reader, run, no
+        self._query, self._minimum, self._search = query, minimum, search
+        self._after: int | None = None
+
+    def batches(self, *, follow: bool, tail: int | None) -> Iterator[list[LogRecord]]:
+        """Yield what is there, then what comes.
+
+        Args:
+            follow: go on until the run is over or deleted.
+            tail: only so many of those that are there; ``None``: all.
+        """
+        if tail is not None:
+            last = self._read(limit=max(tail, 1), tail=True)
+            self._after = last[-1].seq if last else 0
+            yield last if tail else []
+        else:
+            yield from self._new()
+        if not follow:
+            return
+        for _ in until_final(self._reader, self._run):
+            # The run is read before its lines, so a final run has no lines we have not seen.
+            yield from self._new()
+
+    def drawn(self, batch: Iterable[LogRecord], look: Look) -> Iterator[str]:
+        """Yield a batch as text."""
+        return self._speakers.lines(batch, look)
+
+    def _new(self) -> Iterator[list[LogRecord]]:
+        while True:
+            batch = self._read(limit=PAGE, tail=False)
+            if batch:
+                self._after = batch[-1].seq
+                yield batch
+            if len(batch) < PAGE:
+                return
+
+    def _read(self, *, limit: int, tail: bool) -> list[LogRecord]:
+        return self._reader.logs(
+            self._run.id,
+            self._no,
+            query=self._query,
+            min_level=self._minimum,
+            text=self._search,
+            after_seq=None if tail else self._after,
+            limit=limit,
+            tail=tail,
+        )

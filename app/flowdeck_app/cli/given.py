@@ -1,4 +1,8 @@
-"""Reading what was given to ``flowdeck run``: parameters, runner options, name=value pairs."""
+"""Reading what was given to ``flowdeck run``: parameters, runner options, name=value pairs.
+
+``-p`` gives a text, which the parameter's type makes a value of; ``--params`` gives values. The two
+are kept apart until the flow is known: ``-p day=2026`` may be a number, a text or a date.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from flowdeck_app.cli.errors import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flowdeck.discovery import FoundFlow
+    from flowdeck.launch.discovery import FoundFlow
 
 
 def pairs(items: Iterable[str], option: str) -> dict[str, str]:
@@ -34,22 +38,35 @@ def pairs(items: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def tag_list(words: Iterable[str]) -> tuple[str, ...]:
+    """Split ``--tag a,b`` into tags."""
+    found = (tag.strip() for word in words for tag in word.split(","))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
 def json_object(text: str | None) -> dict[str, Any]:
     """Read ``--params``: a JSON object, or ``@file`` that holds one (``@-``: stdin).
 
+    A file that is called ``.toml``, ``.yaml`` or ``.yml`` is read as that.
+
     Raises:
-        Trouble: there is no such file, or it is not a JSON object.
+        Trouble: there is no such file, or it is not an object.
     """
     if not text:
         return {}
     where = "--params"
     if text.startswith("@"):
+        from flowdeck_app.cli.value_files import READERS
+
         where = "stdin" if text == "@-" else text[1:]
         try:
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise Trouble(f"--params cannot be read from {where}: {reason}.") from None
+        reader = READERS.get(Path(where).suffix.lower())
+        if reader is not None:
+            return reader(text, where)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -81,7 +98,8 @@ def check_names(flow: FoundFlow, given: Iterable[str]) -> None:
     """
     known = {p.name: p for p in flow.parameters if not p.kind.startswith("var_")}
     anything = any(p.kind == "var_keyword" for p in flow.parameters)
-    names = set(given)
+    # -p cfg.retries=3 gives a part of cfg.
+    names = {head if (head := name.partition(".")[0]) in known else name for name in given}
     unknown = sorted(names - known.keys())
     if unknown and not anything:
         raise unknown_parameter(flow.name, unknown[0], list(known))

@@ -1,4 +1,13 @@
-"""The group ``flowdeck``: verbs are imported only when they are used."""
+"""The group ``flowdeck``: verbs are imported only when they are used.
+
+A shell that completes a word, a script that waits for a run, a person at a prompt: each start of
+``flowdeck`` counts, and most of what some verb needs (Rich, Textual, discovery, the engine itself)
+no other does. So a verb is a module that is named here and imported when it is called, its help
+line stands here as well, and inside the verbs imports stand where they are needed.
+
+``--json`` is looked for before anything is parsed: errors are JSON where output is, and words that
+cannot be parsed are an error, too. ``--home`` and ``--color`` may stand before the verb and after it.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +19,70 @@ import click
 
 from flowdeck_app.cli.errors import Trouble, explained
 
-#: Every verb: its module here, and what it does in a few words (shown without importing it).
-VERBS: Final[dict[str, tuple[str, str]]] = {
-    "ui": ("ui", "Open the terminal app (as `flowdeck` alone does)."),
-    "flows": ("flows", "List the flows found in files, without importing them."),
-    "run": ("run", "Run a flow."),
-    "runs": ("runs", "List flow runs, newest first."),
-    "show": ("show", "Show one flow run."),
-    "tasks": ("tasks", "List the task runs of a flow run."),
-    "task": ("task", "Show one task run: states, inputs, traceback, logs."),
-    "logs": ("logs", "Show the log lines of a flow run or task run."),
-    "watch": ("watch", "Watch a flow run until it ends."),
-    "wait": ("wait", "Wait for a flow run to end and exit with its code."),
-    "cancel": ("cancel", "Cancel a flow run or task run."),
-    "retry": ("retry", "Run a flow again with the parameters of an earlier run."),
-    "delete": ("delete", "Delete flow runs from the record."),
-    "prune": ("prune", "Delete old flow runs from the record."),
-    "export": ("export", "Write one flow run to a file."),
-    "import": ("import_", "Read flow runs from an exported file into the record."),
-    "doctor": ("doctor", "Check the installation and the record."),
-    "config": ("config", "Show settings, set concurrency limits."),
-    "completion": ("completion", "Print the script that makes your shell complete."),
+#: Every verb by its folder in :mod:`flowdeck_app.cli.verbs`, with what it does in a few words (shown
+#: without importing its module, which has the verb's name).
+SECTIONS: Final[dict[str, dict[str, str]]] = {
+    "acting": {
+        "ui": "Open the terminal app (as `flowdeck` alone does).",
+        "flows": "List the flows found in files, without importing them.",
+        "run": "Run a flow.",
+        "retry": "Run a flow again with the parameters of an earlier run.",
+        "debug": "Run one task again, alone, in the debugger.",
+        "cancel": "Cancel a flow run or task run.",
+    },
+    "seeing": {
+        "runs": "List flow runs, newest first.",
+        "show": "Show one flow run.",
+        "tasks": "List the task runs of a flow run.",
+        "task": "Show one task run: states, inputs, traceback, logs.",
+        "result": "Show, load or save what a run returned.",
+        "artifacts": "List what runs wanted shown: tables, texts, pictures.",
+        "why": "Say why a flow run or task run went as it did.",
+        "errors": "Show what failed, the same error as one group.",
+        "diff": "Show what differs between two flow runs.",
+        "timeline": "Show when task runs waited and ran, and the critical path.",
+        "graph": "Show which tasks took something from which.",
+        "logs": "Show the log lines of a flow run or task run.",
+        "workers": "List the workers of a flow run, what they use and run.",
+        "top": "Show the flow runs that go on now, and what they use.",
+        "watch": "Watch a flow run until it ends.",
+        "wait": "Wait for a flow run to end and exit with its code.",
+    },
+    "keeping": {
+        "tag": "Add tags to flow runs afterwards, or take them away.",
+        "note": "Write a note on a flow run, or show its notes.",
+        "delete": "Delete flow runs from the record.",
+        "prune": "Delete old flow runs from the record.",
+        "export": "Write one flow run to a file.",
+        "import": "Read flow runs from an exported file into the record.",
+        "backup": "Copy the whole record into a file, also while flows run.",
+        "doctor": "Check the installation and the record.",
+        "config": "Show settings, set concurrency limits.",
+        "completion": "Print the script that makes your shell complete.",
+    },
 }
+_TITLES: Final = {
+    "acting": "Run and repair",
+    "seeing": "See what happened",
+    "keeping": "Keep the record",
+}
+VERBS: Final[dict[str, str]] = {
+    verb: text for section in SECTIONS.values() for verb, text in section.items()
+}
+
+
+_AS_JSON: Final = "flowdeck.as_json"
 
 
 class LazyGroup(click.Group):
     """A group that knows its verbs by name and imports a verb's module when it is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except BaseException:
+            ctx.close()  # or what --home has set would stay in force
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -43,13 +90,15 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"flowdeck_app.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = module.command
+        command = _command_of(cmd_name)
+        _take_general_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+        widest = max(map(len, VERBS))
+        for section, verbs in SECTIONS.items():
+            with formatter.section(_TITLES[section]):
+                formatter.write_dl([(f"{verb:{widest}}", text) for verb, text in verbs.items()])
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str
@@ -58,7 +107,7 @@ class LazyGroup(click.Group):
 
         verbs = [
             CompletionItem(verb, help=text)
-            for verb, (_, text) in VERBS.items()
+            for verb, text in VERBS.items()
             if verb.startswith(incomplete)
         ]
         return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
@@ -67,21 +116,23 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not ctx.resilient_parsing:
-            import difflib
+            from flowdeck_app.cli.words import hint_for
 
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            hint = (
-                f"did you mean `flowdeck {near[0]}`?" if near else "`flowdeck --help` lists them."
-            )
-            raise Trouble(f"there is no verb {args[0]!r}.", hint)
+            raise Trouble(f"there is no verb {args[0]!r}.", hint_for(args[0], VERBS))
         return super().resolve_command(ctx, args)
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with explained():
-            return super().make_context(*args, **extra)
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+    ) -> click.Context:
+        # Known before anything is parsed: what cannot be parsed is an error as well.
+        as_json = "--json" in (args[: args.index("--")] if "--" in args else args)
+        with explained(as_json=as_json):
+            ctx = super().make_context(info_name, args, *rest, **extra)
+        ctx.meta[_AS_JSON] = as_json
+        return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
-        with explained(ctx):
+        with explained(ctx, as_json=ctx.meta[_AS_JSON]):
             return super().invoke(ctx)
 
 
@@ -100,20 +151,10 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     epilog="Data goes to stdout, talk to stderr; --json gives one JSON object a line. "
     "Exit codes: 0 ok, 1 the run failed, 2 usage, 3 the store, 130 cancelled or interrupted.",
 )
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False),
-    help="The folder that holds the record (default: FLOWDECK_HOME or the user's data folder).",
-)
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    help="When to use colours (NO_COLOR is honoured).",
-)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Show the version.")  # fmt: skip
 @click.pass_context
-def flowdeck(ctx: click.Context, home: str | None, color: str | None) -> None:
+def flowdeck(ctx: click.Context) -> None:
     """Run, watch and repair Python flows.
 
     Without a verb this opens the terminal app.
@@ -125,17 +166,64 @@ def flowdeck(ctx: click.Context, home: str | None, color: str | None) -> None:
 
     RUN is a run's number, name, uid or unique prefix of it, @last or @last-failed.
     """
-    chosen = {name: value for name, value in (("home", home), ("color", color)) if value}
-    if chosen:
-        import os
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(_command_of("ui"))
 
+
+def _use_home(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    import os
+
+    from flowdeck.settings import using
+
+    # Of the outermost context: Click never closes that of a verb whose words it cannot parse.
+    outermost = ctx.find_root()
+    outermost.with_resource(using(home=value))
+    # What this process starts must find the same record.
+    outermost.with_resource(_variable("FLOWDECK_HOME", os.path.abspath(value)))
+
+
+def _use_color(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value and not ctx.resilient_parsing:
         from flowdeck.settings import using
 
-        ctx.with_resource(using(**chosen))
-        if home:  # what this process starts must find the same record
-            ctx.with_resource(_variable("FLOWDECK_HOME", os.path.abspath(home)))
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(_verb("ui"))
+        ctx.find_root().with_resource(using(color=value))
+
+
+def _general_options() -> list[click.Option]:
+    """Options that may stand before the verb and after it."""
+    return [
+        click.Option(
+            ["--home"],
+            type=click.Path(file_okay=False),
+            expose_value=False,
+            callback=_use_home,
+            help="The folder that holds the record (default: FLOWDECK_HOME or the user's data "
+            "folder).",
+        ),
+        click.Option(
+            ["--color"],
+            type=click.Choice(["auto", "always", "never"]),
+            expose_value=False,
+            callback=_use_color,
+            help="When to use colours (NO_COLOR and FORCE_COLOR are honoured).",
+        ),
+    ]
+
+
+def _take_general_options(command: click.Command) -> None:
+    """Let a verb (and what is below it) take them too."""
+    known = {name for parameter in command.params for name in parameter.opts}
+    for option in _general_options():
+        if known.isdisjoint(option.opts):
+            option.hidden = True  # the help of `flowdeck` has them
+            command.params.append(option)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _take_general_options(below)
+
+
+flowdeck.params[:0] = _general_options()
 
 
 @contextlib.contextmanager
@@ -153,6 +241,9 @@ def _variable(name: str, value: str) -> Any:
             os.environ[name] = before
 
 
-def _verb(name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"flowdeck_app.cli.{VERBS[name][0]}").command
+def _command_of(verb: str) -> click.Command:
+    """Import a verb's module, which has the verb's name (``import`` cannot be one)."""
+    section = next(folder for folder, verbs in SECTIONS.items() if verb in verbs)
+    place = f"flowdeck_app.cli.verbs.{section}.{'import_' if verb == 'import' else verb}"
+    command: click.Command = importlib.import_module(place).command
     return command

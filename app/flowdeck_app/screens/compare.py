@@ -1,19 +1,21 @@
-"""Compare two runs: parameters, durations, tasks, the first difference."""
+"""Compare two runs: what ``flowdeck diff`` says of them, and on demand what is the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import work
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from flowdeck_app.access import FACTS
+from flowdeck_app.access import SLOW
 from flowdeck_app.actions import bindings
-from flowdeck_app.screens.base import FlowdeckScreen
-from flowdeck_app.views.run_compare import Side, compare, compare_heads, compare_lines
-from flowdeck_app.widgets.strip_widget import Piece
+from flowdeck_app.drawing.cells import clean
+from flowdeck_app.drawing.pieces import Piece
+from flowdeck_app.screens.parts.base import FlowdeckScreen
+from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.views.comparison import compare, compare_heads, compare_lines
+from flowdeck_store.explain.differences import differences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from flowdeck_store.reader import Reader
+    from flowdeck_app.live import StoreChanged
+    from flowdeck_store.explain.differences import RunDifference
+    from flowdeck_store.read.reader import Reader
+
+
+#: Least seconds between two readings: the task runs of both are compared one by one.
+REST: Final = 2.0
 
 
 class CompareScreen(FlowdeckScreen):
@@ -43,8 +51,10 @@ class CompareScreen(FlowdeckScreen):
     def __init__(self, left: int, right: int) -> None:
         super().__init__()
         self._ids = (left, right)
-        self._sides: tuple[Side, Side] | None = None
+        self._found: RunDifference | None = None
         self._gone = False
+        self._trouble = ""
+        self._reading = Renewal(self, self._load, self._failed, rest=REST)
         self._only = False
 
     def compose_content(self) -> ComposeResult:
@@ -59,10 +69,9 @@ class CompareScreen(FlowdeckScreen):
 
     def trail(self) -> Sequence[str]:
         """Return the two names."""
-        if self._sides is None:
+        if self._found is None:
             return ("Runs", "Compare")
-        left, right = self._sides
-        return ("Runs", f"{left.run.name} and {right.run.name}")
+        return ("Runs", f"{self._found.before.name} and {self._found.now.name}")
 
     def facts(self) -> Sequence[Piece]:
         """Say what is shown."""
@@ -72,38 +81,52 @@ class CompareScreen(FlowdeckScreen):
 
     def reload(self) -> None:
         """Read both runs again."""
-        self._read()
+        self._reading.ask()
 
-    @work(exclusive=True, exit_on_error=False, group="compare")
-    async def _read(self) -> None:
+    def store_changed(self, message: StoreChanged) -> None:
+        """Read again when one of the runs may have changed."""
+        if any(message.touches(run_id) for run_id in self._ids):
+            self.reload()
+
+    async def _load(self) -> None:
         left, right = self._ids
 
-        def read(reader: Reader) -> tuple[Side, Side] | None:
-            one, two = _side(reader, left), _side(reader, right)
-            return None if one is None or two is None else (one, two)
+        def read(reader: Reader) -> RunDifference | None:
+            before, now = reader.run(left), reader.run(right)
+            return None if before is None or now is None else differences(reader, before, now)
 
-        self._sides = await self.app.access.ask(read, FACTS)
-        self._gone = self._sides is None
+        self._found = await self.app.access.ask(read, SLOW)
+        self._gone, self._trouble = self._found is None, ""
         self.refresh_breadcrumb()
         self._draw()
+
+    def _failed(self, error: Exception) -> None:
+        self._trouble = f"The record does not answer: {clean(str(error), 300, newline=' ')}"
+        if self._found is None:
+            self._draw()
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw for the new width."""
         super().on_resize(event)
         self._draw()
 
+    def ages_pass(self) -> None:
+        """Say anew how long ago both runs were."""
+        super().ages_pass()
+        self._draw()
+
     def _lines(self) -> list[Content]:
-        if self._sides is None:
+        if self._found is None:
             gone = "One of the two runs is no longer in the record."
-            return [Content(gone if self._gone else "Reading both runs")]
+            return [Content(self._trouble or (gone if self._gone else "Reading both runs"))]
         look = self.look
-        sections = compare(*self._sides, look)
+        sections = compare(self._found, look)
         return compare_lines(sections, max(self.size.width - 6, 40), look, only=self._only)
 
     def _heads(self) -> Content:
-        if self._sides is None:
+        if self._found is None:
             return Content("")
-        return compare_heads(*self._sides, max(self.size.width - 6, 40), self.look)
+        return compare_heads(self._found, max(self.size.width - 6, 40), self.look)
 
     def _draw(self) -> None:
         if self.is_mounted:
@@ -120,11 +143,3 @@ class CompareScreen(FlowdeckScreen):
         """Copy the sheet as text."""
         lines = [self._heads(), *self._lines()]
         self.app.copy("\n".join(line.plain.rstrip() for line in lines), "the comparison")
-
-
-def _side(reader: Reader, run_id: int) -> Side | None:
-    run = reader.run(run_id)
-    if run is None:
-        return None
-    failed = reader.first_failures([run_id]).get(run_id)
-    return Side(run, tuple(reader.task_groups(run_id)), failed)

@@ -11,10 +11,11 @@ from textual.content import Content, Span
 from textual.widgets import Input
 
 from flowdeck_app.actions import REGISTRY, Action, display_key
-from flowdeck_app.screens.base import FlowdeckModal
-from flowdeck_app.views.text import cut, fit
-from flowdeck_app.widgets.line_view import LineView
-from flowdeck_app.widgets.source import MemorySource
+from flowdeck_app.drawing.cells import cut, fit
+from flowdeck_app.screens.parts.base import FlowdeckModal
+from flowdeck_app.widgets.lines.source import MemorySource
+from flowdeck_app.widgets.lines.view import LineView
+from flowdeck_app.widgets.toggles import PlainInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import ActiveBinding, BindingType
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
 
 #: What a row is: a heading (no action), or an action with its keys and whether it works here.
 HelpRow = tuple[str, Action | None, str, bool]
@@ -91,7 +92,7 @@ class HelpList(LineView[HelpRow]):
         shown = fit(f"  {keys}", _KEYS)
         room = width - _KEYS - 1
         cli = f"  {action.cli}" if action.cli and room > 60 else ""
-        text = cut(action.help, max(10, room - len(cli)), ellipsis=look.symbols.ellipsis)
+        text = cut(action.help, max(10, room - len(cli)), ellipsis=look.ellipsis)
         line = f"{shown} {text}"
         line += " " * max(0, width - len(line) - len(cli)) + cli
         tone = "$foreground" if here else "$fd-faint"
@@ -137,7 +138,7 @@ class HelpScreen(FlowdeckModal):
         panel.border_title = Content(f"Keys {self._title}".strip())
         panel.border_subtitle = Content(f"type to narrow {self.look.symbols.dot} esc close")
         with panel:
-            yield Input(placeholder="type to narrow", id="help-filter", compact=True)
+            yield PlainInput(placeholder="type to narrow", id="help-filter", compact=True)
             yield HelpList(self._rows, empty=("No key does that", "esc closes the help"))
 
     @on(Input.Changed)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_app.glyphs import SIGNS, Kind
-from flowdeck_app.views.times import local
-from flowdeck_app.widgets.strip_widget import Piece
+from flowdeck_app.drawing.pieces import Piece
+from flowdeck_app.drawing.signs import SIGNS, Kind
+from flowdeck_app.drawing.times import local
 from flowdeck_store.states import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowdeck_app.views.look import Look
-    from flowdeck_store.summaries import HistogramBucket
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_store.read.summaries import HistogramBucket
 
 #: What is marked under a bar, the worst first.
 _MARKED: Final = (

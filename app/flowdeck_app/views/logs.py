@@ -7,36 +7,44 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
-from flowdeck_app.views.text import DRAWN, clean, clean_lines, fit, fit_middle, wrap_cells
-from flowdeck_app.views.times import TimeMode, clock
+from flowdeck_app.drawing.ansi import PLAIN, Pen, has_colours, parts
+from flowdeck_app.drawing.cells import DRAWN, clean, clean_lines, fit, fit_middle, wrap_cells
+from flowdeck_app.drawing.cells import width as cells_of
+from flowdeck_app.drawing.levels import NUMBERS, level_style, level_word
+from flowdeck_app.drawing.times import TimeMode, clock
+from flowdeck_store.errors import QueryError
+from flowdeck_store.query.language import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from flowdeck_app.views.look import Look
-    from flowdeck_store.records import LogRecord
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_store.read.records import LogRecord
 
-_STYLES: Final = (
-    (logging.CRITICAL, "bold $fd-crashed"),
-    (logging.ERROR, "bold $fd-failed"),
-    (logging.WARNING, "$fd-retrying"),
-    (logging.INFO, "$fd-muted"),
-    (0, "$fd-faint"),
-)
 _LEVEL: Final = 8  # cells
+#: Lines of a message that are looked at.
+LINES: Final = 200
 #: Levels that ``+`` and ``-`` or a filter go through.
-LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+LEVELS: Final = tuple(name.lower() for name in NUMBERS)
 
 
-def level_style(level: int) -> str:
-    """Return the style of a level's word."""
-    return next(style for least, style in _STYLES if level >= least)
+def texts_in(query: str) -> tuple[str, ...]:
+    """Return the texts that a filter searches for: what is to be marked in the lines it lets through.
 
-
-def level_word(level: int) -> str:
-    """Return a level's name: ``INFO``, ``WARN``, ``ERROR``."""
-    name = logging.getLevelName(level)
-    return {"WARNING": "WARN", "CRITICAL": "FATAL"}.get(name, name.removeprefix("Level "))
+    Args:
+        query: the filter; of a wrong one nothing is marked.
+    """
+    try:
+        terms = parse(query, "logs").terms
+    except QueryError:
+        return ()
+    return tuple(
+        value.text
+        for term in terms
+        if term.field is None and not term.negated
+        for value in term.values
+        if value.quoted or "*" not in value.text
+    )
 
 
 def log_prefix(record: LogRecord, look: Look, start_us: int | None) -> tuple[str, list[Span]]:
@@ -55,7 +63,10 @@ def log_prefix(record: LogRecord, look: Look, start_us: int | None) -> tuple[str
         time = clock(record.us, look.zone, fraction=3) + " "
     level = fit(level_word(record.level), 6, ellipsis="")
     spans = [Span(0, len(time), "$fd-faint")] if time else []
-    spans.append(Span(len(time), len(time) + 6, level_style(record.level)))
+    style = level_style(record.level)
+    if record.level >= logging.ERROR:
+        style = f"bold {style}"
+    spans.append(Span(len(time), len(time) + 6, style))
     return time + level, spans
 
 
@@ -95,26 +106,71 @@ def log_lines(
     """
     prefix, spans = log_prefix(record, look, start_us)
     if task_cells:
-        shown = fit_middle(clean(task, 200), task_cells, ellipsis=look.symbols.ellipsis)
+        shown = fit_middle(clean(task, 200), task_cells, ellipsis=look.ellipsis)
         spans.append(Span(len(prefix), len(prefix) + len(shown), "$fd-muted"))
         prefix += shown + " "
     tone = "$fd-muted" if record.level < logging.INFO else ""
     if not wrap:
-        sign = look.symbols.newline
-        text = clean(record.message, DRAWN, newline=sign, ascii_only=look.symbols.ascii)
-        return [_line(prefix, text, spans, tone)]
-    room = max(10, width - len(prefix))
-    pieces = [
-        piece for line in clean_lines(record.message) for piece in wrap_cells(line, room)
-    ] or [""]
-    indent = " " * len(prefix)
+        text, colours = one_line(record.message, look)
+        return [_line(prefix, text, spans, tone, colours)]
+    taken = cells_of(prefix)
+    room = max(10, width - taken)
+    indent = " " * taken
     return [
-        _line(prefix if place == 0 else indent, piece, spans if place == 0 else [], tone)
-        for place, piece in enumerate(pieces)
+        _line(prefix if place == 0 else indent, piece, spans if place == 0 else [], tone, colours)
+        for place, (piece, colours) in enumerate(_pieces(record.message, room))
     ]
 
 
-def _line(prefix: str, text: str, spans: list[Span], tone: str) -> Content:
-    line = prefix + text
-    styled = [*spans, Span(len(prefix), len(line), tone)] if tone and text else spans
-    return Content(line, list(styled), strip_control_codes=False)
+def one_line(message: str, look: Look) -> tuple[str, list[Span]]:
+    """Return a message as one drawable line, and the colours that it brings along."""
+    signs = look.symbols
+    if not has_colours(message):
+        return clean(message, DRAWN, newline=signs.newline, ascii_only=signs.ascii), []
+    text, spans, _ = _coloured(message[:DRAWN], PLAIN, signs.newline, ascii_only=signs.ascii)
+    return text, spans
+
+
+def _coloured(
+    text: str, pen: Pen, newline: str = "", *, ascii_only: bool = False
+) -> tuple[str, list[Span], Pen]:
+    """Return a text as it is drawn, its colours, and the pen behind it."""
+    drawn, spans = "", []
+    for part, now in parts(text, pen):
+        pen = now
+        shown = clean(part, DRAWN, newline=newline, ascii_only=ascii_only)
+        if pen.style and shown:
+            spans.append(Span(len(drawn), len(drawn) + len(shown), pen.style))
+        drawn += shown
+    return drawn, spans, pen
+
+
+def _pieces(message: str, cells: int) -> Iterator[tuple[str, list[Span]]]:
+    """Yield the lines of a message, wrapped, with their colours."""
+    if not has_colours(message):
+        for line in clean_lines(message) or [""]:
+            for piece in wrap_cells(line, cells):
+                yield piece, []
+        return
+    pen = PLAIN
+    for line in message[: DRAWN * LINES].split("\n", LINES)[:LINES]:
+        text, spans, pen = _coloured(line.rstrip("\r")[:DRAWN], pen)
+        start = 0
+        for piece in wrap_cells(text, cells):
+            end = start + len(piece)
+            yield (
+                piece,
+                [
+                    Span(max(a, start) - start, min(b, end) - start, style)
+                    for a, b, style in spans
+                    if a < end and b > start
+                ],
+            )
+            start = end
+
+
+def _line(prefix: str, text: str, spans: list[Span], tone: str, colours: list[Span]) -> Content:
+    line, start = prefix + text, len(prefix)
+    styled = [*spans, Span(start, len(line), tone)] if tone and text else list(spans)
+    styled += [Span(a + start, b + start, style) for a, b, style in colours]
+    return Content(line, styled, strip_control_codes=False)

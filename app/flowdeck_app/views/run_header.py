@@ -5,22 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_app.views.text import clean, cut, width
-from flowdeck_app.views.times import duration
-from flowdeck_store.records import quantile
+from flowdeck_app.drawing.cells import clean, cut, width
+from flowdeck_app.drawing.times import duration
+from flowdeck_store.read.records import quantile
 from flowdeck_store.states import BUCKETS, COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowdeck_app.views.look import Look
-    from flowdeck_store.records import FlowRunRecord, RunPoint
-    from flowdeck_store.summaries import TaskGroup
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_store.read.records import FlowRunRecord, ProgressRecord, RunPoint
+    from flowdeck_store.read.summaries import TaskGroup
 
 #: Ended task runs from which on the pace of this run says something.
 _PACE_TASKS: Final = 5
 _PACE_SHARE: Final = 0.2
 _LIVE: Final = tuple(BUCKETS.index(name) for name in ("scheduled", "pending", "running"))
+
+
+def zero_us(run: FlowRunRecord) -> int:
+    """Return the moment that everything in a run's views counts from: its start, once it began."""
+    return run.started_us or run.created_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +37,27 @@ class Estimate:
 
 
 def estimate(
-    points: Sequence[RunPoint], run: FlowRunRecord, elapsed: float | None
+    points: Sequence[RunPoint],
+    run: FlowRunRecord,
+    elapsed: float | None,
+    own: ProgressRecord | None = None,
+    partly: float = 0.0,
 ) -> Estimate | None:
     """Return the probable whole duration of a run.
 
-    From the completed runs of the flow before it; without any, from the pace of this run.
+    From what the flow says of its own progress; else from the completed runs of the flow before it;
+    without any, from the pace of this run, for which what its tasks say counts too.
 
     Args:
         points: history of the flow.
         run: the run that goes on.
         elapsed: seconds since it began.
+        own: how far the flow function says it is.
+        partly: sum of the shares that running tasks say they have done.
     """
+    share = None if own is None else own.share
+    if own is not None and share and run.started_us is not None and own.us > run.started_us:
+        return Estimate((own.us - run.started_us) / 1e6 / share, "by its progress")
     done = [
         point.seconds
         for point in points
@@ -52,9 +67,11 @@ def estimate(
     if middle is not None:
         return Estimate(middle, _confidence(done, middle))
     ended = run.n_tasks - sum(run.counts[place] for place in _LIVE)
-    if elapsed is None or ended < _PACE_TASKS or ended < run.n_tasks * _PACE_SHARE:
+    if elapsed is None or (ended < _PACE_TASKS and not partly):
         return None
-    return Estimate(elapsed * run.n_tasks / ended, "by pace")
+    if ended + partly < run.n_tasks * _PACE_SHARE:
+        return None
+    return Estimate(elapsed * run.n_tasks / (ended + partly), "by pace")
 
 
 def _confidence(seconds: Sequence[float], middle: float) -> str:
@@ -64,6 +81,20 @@ def _confidence(seconds: Sequence[float], middle: float) -> str:
     if len(seconds) >= 5 and spread < 0.5:
         return "likely"
     return "roughly" if len(seconds) >= 3 and spread < 1.5 else "a guess"
+
+
+def annotation_pieces(run: FlowRunRecord, look: Look) -> list[tuple[str, str]]:
+    """Return what people gave the run: its tags where they were changed, and its newest note."""
+    pieces: list[tuple[str, str]] = []
+    plain = look.symbols.ascii
+    if set(run.tags) != set(run.ran_with):
+        tags = clean(", ".join(run.tags) or "none", 200, newline=" ", ascii_only=plain)
+        pieces += [("tags ", "$fd-muted"), (f"{tags}   ", "")]
+    if run.notes:
+        more = f" (1 of {len(run.notes)})" if len(run.notes) > 1 else ""
+        text = clean(run.notes[-1].text, 500, newline=" ", ascii_only=plain)
+        pieces += [(f"note{more} ", "$fd-muted"), (text, "")]
+    return pieces
 
 
 def slowest(groups: Sequence[TaskGroup]) -> TaskGroup | None:
@@ -99,7 +130,7 @@ def figures(
     middle = [(f"p50 {duration(usual)}", "$fd-muted")] if usual is not None else []
     longest: list[tuple[str, str]] = []
     if slow is not None:
-        name = cut(clean(slow[0], 200), 24, ellipsis=look.symbols.ellipsis)
+        name = cut(clean(slow[0], 200), 24, ellipsis=look.ellipsis)
         longest = [(f"slowest {name} {duration(slow[1])}", "$fd-muted")]
     choices = ([*left, *middle, *longest], [*left, *longest], [*left, *middle], left)
     return next((found for pieces in choices if _cells(found := _joined(pieces)) <= cells), [])

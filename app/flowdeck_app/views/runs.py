@@ -6,26 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
-from flowdeck_app.glyphs import ACTIVE, Kind, kind_of
-from flowdeck_app.views.columns import Cell, Column
-from flowdeck_app.views.progress import progress_content
-from flowdeck_app.views.states import glyph_cell, word_cell
-from flowdeck_app.views.text import clean, cut, fit_right
-from flowdeck_app.views.times import between, duration, moment
-from flowdeck_store.states import BUCKETS
+from flowdeck_app.drawing.bars import progress_content
+from flowdeck_app.drawing.cells import Cell, clean, cut, fit_right
+from flowdeck_app.drawing.columns import Column
+from flowdeck_app.drawing.signs import ACTIVE, Kind, kind_of
+from flowdeck_app.drawing.states import ended_tasks, glyph_cell, word_cell
+from flowdeck_app.drawing.times import duration, moment, seconds_of
+from flowdeck_store.read.causes import plain
 
 if TYPE_CHECKING:
-    from flowdeck_app.rows import RunRow
-    from flowdeck_app.views.look import Look
-
-_DONE: Final = [
-    BUCKETS.index(n) for n in ("completed", "cached", "failed", "crashed", "cancelled", "not_ready")
-]
-
-
-def ended_tasks(counts: tuple[int, ...]) -> int:
-    """Return how many of a run's task runs are over."""
-    return sum(counts[place] for place in _DONE)
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_app.views.rows import RunRow
 
 
 def _glyph(row: RunRow, look: Look) -> Cell:
@@ -51,21 +42,16 @@ def _started(row: RunRow, look: Look) -> Cell:
     return moment(when, look.now_us, look.times, look.zone), "$fd-muted"
 
 
-def run_seconds(row: RunRow, look: Look) -> float | None:
-    """Return how long the run took, or has taken so far."""
-    return between(row.record.started_us, row.record.ended_us, look.now_us)
-
-
 def _time(row: RunRow, look: Look) -> Cell:
-    seconds = run_seconds(row, look)
-    return duration(seconds, look.symbols.dash), "" if seconds is not None else "$fd-faint"
+    seconds = seconds_of(row.record, look.now_us)
+    return duration(seconds, look.dash), "" if seconds is not None else "$fd-faint"
 
 
 def _times_median(row: RunRow, look: Look, cells: int) -> Content:
     """``▉▉ 1.9``: how many times the flow's median it took, as a bar and a number."""
-    seconds = run_seconds(row, look)
-    if seconds is None or not row.p50:
-        text = look.symbols.dash.rjust(cells)
+    seconds = seconds_of(row.record, look.now_us)
+    if seconds is None or seconds < 0 or not row.p50:
+        text = look.dash.rjust(cells)
         return Content(text, [Span(0, len(text), "$fd-faint")], strip_control_codes=False)
     times = seconds / row.p50
     shown = f"{min(times, 99.9):.1f}"
@@ -80,7 +66,7 @@ def _times_median(row: RunRow, look: Look, cells: int) -> Content:
 def _tasks(row: RunRow, look: Look) -> Cell:
     total = sum(row.record.counts)
     if not total:
-        return look.symbols.dash, "$fd-faint"
+        return look.dash, "$fd-faint"
     return f"{ended_tasks(row.record.counts)}/{total}", "$fd-muted"
 
 
@@ -90,7 +76,7 @@ def _tasks_fitted(row: RunRow, look: Look, cells: int) -> Content:
     if len(text) > cells:
         total = sum(row.record.counts)
         text = f"{_thousands(ended_tasks(row.record.counts))}/{_thousands(total)}"
-    shown = fit_right(text, cells, ellipsis=look.symbols.ellipsis)
+    shown = fit_right(text, cells, ellipsis=look.ellipsis)
     return Content(shown, [Span(0, len(shown), style)], strip_control_codes=False)
 
 
@@ -110,7 +96,7 @@ def _progress(row: RunRow, look: Look, cells: int) -> Content:
     label = f" {total if whole else f'{done}/{total}'}" if total else ""
     room = cells - max(7, len(label))
     if room < 4:
-        return Content(cut(label.strip() or look.symbols.dash, cells))
+        return Content(cut(label.strip() or look.dash, cells))
     bar = progress_content(counts, room, look, final=row.record.is_final)
     return Content.assemble(bar, (label, "$fd-muted"))
 
@@ -122,12 +108,12 @@ def _failed_in(row: RunRow, look: Look) -> Cell:
     if row.failed_in:
         return clean(row.failed_in, 300), "$fd-failed"
     wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
-    message = clean(row.record.message or "", 300, newline=" ") if wrong else ""
+    message = clean(plain(row.record.message), 300, newline=" ") if wrong else ""
     return message, "$fd-muted"
 
 
 def _runner(row: RunRow, look: Look) -> Cell:
-    return clean(row.record.runner or look.symbols.dash, 60), "$fd-muted"
+    return clean(row.record.runner or look.dash, 60), "$fd-muted"
 
 
 def _tags(row: RunRow, look: Look) -> Cell:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
-from flowdeck_app.glyphs import SIGNS, Kind, kind_of
-from flowdeck_app.views.states import style_of
-from flowdeck_app.views.text import clean, cut, fit, fit_middle, width
-from flowdeck_app.views.times import duration
+from flowdeck_app.drawing.cells import clean, cut, fit, fit_middle, width
+from flowdeck_app.drawing.signs import SIGNS, Kind, kind_of, worst_of
+from flowdeck_app.drawing.states import style_of
+from flowdeck_app.drawing.times import duration
+from flowdeck_app.views.critical_path import MARK, MARK_STYLE
 from flowdeck_store import states
-from flowdeck_store.summaries import Segment, TaskGroup, TimelineRow
+from flowdeck_store.ids import task_run_id
+from flowdeck_store.read.summaries import TaskGroup, TimelineRow, TimelineSegment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
 
 #: Lengths between two marks of the axis, in seconds.
 _STEPS: Final = (
@@ -45,7 +47,7 @@ class Bar:
     name: str
     code: int
     named: str | None
-    segments: tuple[Segment, ...]
+    segments: tuple[TimelineSegment, ...]
     folded: int = 0
     busy: float | None = None
 
@@ -64,38 +66,38 @@ class Scale:
 
 def bar_of(row: TimelineRow, run_id: int) -> Bar:
     """Return the bar of a task run."""
-    return Bar(run_id << 24 | row.no, row.name, row.code, row.named, row.segments)
+    return Bar(task_run_id(run_id, row.no), row.label, row.code, row.named, row.segments)
 
 
 def bar_of_group(group: TaskGroup) -> Bar:
     """Return the folded bar of all runs of a task: from the first start to the last end."""
-    code = _group_code(group.counts)
-    begun = group.first_us is not None
-    segments: tuple[Segment, ...] = ()
+    code, named = _STATE_OF[worst_of(group.counts) or "pending"]
+    segments: tuple[TimelineSegment, ...] = ()
     if group.first_us is not None:
-        going = code in {states.RUNNING, states.PENDING}
-        segments = (Segment(group.first_us, None if going else group.last_us, "run", 1),)
-    code = code if begun else states.PENDING
-    return Bar(group.task_key, group.task, code, None, segments, folded=group.n)
+        going = any(group.counts[states.BUCKETS.index(bucket)] for bucket in _GOING)
+        segments = (TimelineSegment(group.first_us, None if going else group.last_us, "run", 1),)
+    return Bar(group.task_key, group.task, code, named, segments, folded=group.n)
 
 
-def _group_code(counts: Sequence[int]) -> int:
-    for bucket, code in (
-        ("failed", states.FAILED),
-        ("crashed", states.CRASHED),
-        ("running", states.RUNNING),
-        ("pending", states.PENDING),
-        ("scheduled", states.PENDING),
-        ("cancelled", states.CANCELLED),
-    ):
-        if counts[states.BUCKETS.index(bucket)]:
-            return code
-    return states.COMPLETED
+#: What a group is, as the state that one task run of that kind has.
+_STATE_OF: Final[dict[str, tuple[int, str | None]]] = {
+    "failed": (states.FAILED, None),
+    "crashed": (states.CRASHED, None),
+    "running": (states.RUNNING, None),
+    "cancelled": (states.CANCELLED, None),
+    "not_ready": (states.PENDING, "NotReady"),
+    "pending": (states.PENDING, None),
+    "scheduled": (states.PENDING, None),
+    "completed": (states.COMPLETED, None),
+    "cached": (states.COMPLETED, "Cached"),
+}
+#: While there is one of these, the group goes on.
+_GOING: Final = ("running",)
 
 
 def lanes(rows: Iterable[TimelineRow], start_us: int, end_us: int) -> list[Bar]:
     """Return one bar a worker: when it ran something, and the share of the time."""
-    by_worker: dict[str, list[Segment]] = {}
+    by_worker: dict[str, list[TimelineSegment]] = {}
     for row in rows:
         runs = [segment for segment in row.segments if segment.kind == "run"]
         by_worker.setdefault(row.worker or "here", []).extend(runs)
@@ -104,14 +106,14 @@ def lanes(rows: Iterable[TimelineRow], start_us: int, end_us: int) -> list[Bar]:
         merged = _merged(segments, end_us)
         busy = sum((end or end_us) - start for start, end in merged)
         share = busy / max(1, end_us - start_us)
-        parts = tuple(Segment(start, end, "run", 1) for start, end in merged)
+        parts = tuple(TimelineSegment(start, end, "run", 1) for start, end in merged)
         running = any(segment.end_us is None for segment in segments)
         code = states.RUNNING if running else states.COMPLETED
         found.append(Bar(worker, worker, code, None, parts, busy=min(1.0, share)))
     return found
 
 
-def _merged(segments: Iterable[Segment], end_us: int) -> list[tuple[int, int]]:
+def _merged(segments: Iterable[TimelineSegment], end_us: int) -> list[tuple[int, int]]:
     """Join stretches that overlap."""
     merged: list[tuple[int, int]] = []
     for segment in sorted(segments, key=lambda s: s.start_us):
@@ -124,7 +126,14 @@ def _merged(segments: Iterable[Segment], end_us: int) -> list[tuple[int, int]]:
 
 
 def timeline_content(
-    bar: Bar, look: Look, scale: Scale, name_cells: int, bar_cells: int, note_cells: int
+    bar: Bar,
+    look: Look,
+    scale: Scale,
+    name_cells: int,
+    bar_cells: int,
+    note_cells: int,
+    *,
+    on_path: bool = False,
 ) -> Content:
     """Return one line: glyph and name, the bar, a note at the right.
 
@@ -135,6 +144,7 @@ def timeline_content(
         name_cells: cells for glyph and name.
         bar_cells: cells for bars.
         note_cells: cells for the note (0: none).
+        on_path: mark it as a part of the critical path.
     """
     signs = look.symbols
     kind = kind_of(bar.code, bar.named)
@@ -142,12 +152,13 @@ def timeline_content(
     name = clean(bar.name, 300, ascii_only=signs.ascii)
     room = max(1, name_cells - 3 - width(folded))
     name = fit_middle(name, room, ellipsis=signs.ellipsis).rstrip() + folded
-    head = f"{signs.of(kind)} {fit(name, name_cells - 3, ellipsis=signs.ellipsis)} "
+    mark = MARK if on_path else " "
+    head = f"{signs.of(kind)} {fit(name, name_cells - 3, ellipsis=signs.ellipsis)}{mark}"
     drawn, spans = _bar(bar, kind, look, scale, bar_cells)
     offset = len(head)
     all_spans = [
         Span(0, 1, style_of(kind)),
-        Span(2, offset, "$fd-strong"),
+        Span(2, offset, MARK_STYLE if on_path else "$fd-strong"),
         *(Span(a + offset, b + offset, style) for a, b, style in spans),
     ]
     text = head + drawn
@@ -193,7 +204,7 @@ def _joined(styles: list[str]) -> list[tuple[int, int, str]]:
     return found
 
 
-def _segment_style(bar: Bar, segment: Segment, kind: Kind) -> str:
+def _segment_style(bar: Bar, segment: TimelineSegment, kind: Kind) -> str:
     if segment.kind == "wait":
         return "$fd-line"
     if segment.kind in {"retry", "pause"}:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final, Unpack
 from textual.message import Message
 from textual.reactive import reactive
 
+from flowdeck_app.drawing.cells import clean, fit_middle, width
+from flowdeck_app.drawing.pieces import Piece, spread
 from flowdeck_app.live import Health, StoreHealth
-from flowdeck_app.views.text import clean
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
+from flowdeck_app.widgets.strip_widget import StripWidget
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from flowdeck_app.glyphs import Symbols
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
+    from flowdeck_app.drawing.signs import Symbols
     from flowdeck_app.widgets.guard import Names
 
 _STYLES: Final = {
@@ -27,6 +28,31 @@ _STYLES: Final = {
     Health.CORRUPT: "$fd-failed",
     Health.NEWER: "$fd-failed",
 }
+
+_ROOT: Final = "flowdeck"
+#: A name in fewer cells says nothing any more.
+_LEAST: Final = 5
+
+
+def shortened(trail: Sequence[str], room: int, ellipsis: str = "…") -> list[str]:
+    """Return drawable names that fit beside each other, the longest ones cut in their middle.
+
+    The present level is the last one: cut at the end, the line would say everything but that.
+
+    Args:
+        trail: names of the levels.
+        room: cells for all of them.
+        ellipsis: what stands for what is left out.
+    """
+    names = [clean(name) for name in trail]
+    widths = [width(name) for name in names]
+    most = max(widths, default=0)
+    while most > _LEAST and sum(min(cells, most) for cells in widths) > room:
+        most -= 1
+    return [
+        name if cells <= most else fit_middle(name, most, ellipsis=ellipsis).rstrip()
+        for name, cells in zip(names, widths, strict=True)
+    ]
 
 
 class Breadcrumb(StripWidget):
@@ -60,14 +86,16 @@ class Breadcrumb(StripWidget):
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return the one line."""
         signs = look.symbols
-        left = [Piece("flowdeck", "bold $fd-accent", -1)]
-        for level, name in enumerate(self.trail):
+        health = self._health(signs)
+        between = f" {signs.separator} "
+        room = cells - width(health.text) - 1 - width(_ROOT) - len(self.trail) * width(between)
+        left = [Piece(_ROOT, "bold $fd-accent", -1)]
+        for level, name in enumerate(shortened(self.trail, room, signs.ellipsis)):
             last = level == len(self.trail) - 1
             style = "bold $fd-strong" if last else "$fd-muted"
-            left += [Piece(f" {signs.separator} ", "$fd-faint"), Piece(clean(name), style, level)]
+            left += [Piece(between, "$fd-faint"), Piece(name, style, level)]
         facts = [*self.facts, Piece("   ")] if self.facts else []
-        health = self._health(signs)
-        taken = sum(len(piece.text) for piece in (*left, *facts, health))
+        taken = sum(width(piece.text) for piece in (*left, *facts, health))
         right = [*facts, health] if taken < cells else [health]
         return [spread(left, right, cells, signs.ellipsis)]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_app.actions import REGISTRY, display_key
-from flowdeck_app.views.text import width
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget
+from flowdeck_app.drawing.cells import width
+from flowdeck_app.drawing.pieces import Piece
+from flowdeck_app.widgets.strip_widget import StripWidget
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -15,17 +16,21 @@ if TYPE_CHECKING:
     from textual.binding import ActiveBinding
     from textual.screen import Screen
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
 
 #: Actions from this rank on stand at the right edge.
 RIGHT: Final = 80
+#: Those from this rank on are the same on every screen.
+GENERAL: Final = 60
+#: One key of what is shown goes before those at the right edge for so many cells of the line.
+FOR_FIRST: Final = 15
 #: The one that never goes.
 KEPT: Final = "app.help"
 GAP: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FooterKey:
     """One key of the footer."""
 
     action_id: str
@@ -35,47 +40,47 @@ class Entry:
     rank: int
     enabled: bool = True
 
-    def cells(self, labelled: bool) -> int:
-        """Return the cells it takes."""
-        return width(self.shown) + (1 + width(self.label) if labelled and self.label else 0)
+    @property
+    def cells(self) -> int:
+        """The cells it takes."""
+        return width(self.shown) + (1 + width(self.label) if self.label else 0)
 
 
-def entries(active: dict[str, ActiveBinding], ascii_only: bool = False) -> list[Entry]:
+def entries(active: dict[str, ActiveBinding], ascii_only: bool = False) -> list[FooterKey]:
     """Return the footer's entries, one an action, by rank."""
-    found: dict[str, Entry] = {}
+    found: dict[str, FooterKey] = {}
     for key, (_, binding, enabled, _) in active.items():
         if binding.id is None or not binding.show or binding.id in found:
             continue
         rank = REGISTRY[binding.id].rank if binding.id in REGISTRY else 60
         if rank is not None:
-            found[binding.id] = Entry(
+            found[binding.id] = FooterKey(
                 binding.id, key, display_key(key, ascii_only), binding.description, rank, enabled
             )
     return sorted(found.values(), key=lambda entry: entry.rank)
 
 
-def arrange(found: Sequence[Entry], cells: int) -> list[tuple[Entry, bool]]:
-    """Choose what fits: labels go first, from the least important on, then keys.
+def arrange(found: Sequence[FooterKey], cells: int) -> list[FooterKey]:
+    """Choose what fits, each with its word: a key without one says little.
 
-    Returns:
-        The entries to show, each with whether its label is shown.
+    The help is always there. Then come the first keys of what is shown, then those at the right edge,
+    then the others.
+
+    Args:
+        found: by rank.
+        cells: of the line.
     """
-    shown = {entry.action_id: True for entry in found}
-    by_need = [entry for entry in reversed(found) if entry.action_id != KEPT]
-
-    def needed() -> int:
-        kept = [entry for entry in found if entry.action_id in shown]
-        return sum(entry.cells(shown[entry.action_id]) + GAP for entry in kept)
-
+    left = [entry for entry in found if entry.rank < RIGHT]
+    first = [entry for entry in left if entry.rank < GENERAL][: cells // FOR_FIRST]
+    right = [entry for entry in found if entry.rank >= RIGHT]
+    by_need = [*(entry for entry in right if entry.action_id == KEPT), *first, *right, *left]
+    chosen: dict[str, FooterKey] = {}
+    room = cells + GAP
     for entry in by_need:
-        if needed() <= cells:
-            break
-        shown[entry.action_id] = False
-    for entry in by_need:
-        if needed() <= cells:
-            break
-        del shown[entry.action_id]
-    return [(entry, shown[entry.action_id]) for entry in found if entry.action_id in shown]
+        if entry.action_id not in chosen and (entry.action_id == KEPT or entry.cells + GAP <= room):
+            chosen[entry.action_id] = entry
+            room -= entry.cells + GAP
+    return [entry for entry in found if entry.action_id in chosen]
 
 
 class KeyFooter(StripWidget):
@@ -96,9 +101,9 @@ class KeyFooter(StripWidget):
         """Return the one line."""
         found = entries(self.screen.active_bindings, look.symbols.ascii)
         chosen = arrange(found, cells)
-        left = [item for item in chosen if item[0].rank < RIGHT]
-        right = [item for item in chosen if item[0].rank >= RIGHT]
-        taken = sum(entry.cells(labelled) + GAP for entry, labelled in (*left, *right)) - GAP
+        left = [entry for entry in chosen if entry.rank < RIGHT]
+        right = [entry for entry in chosen if entry.rank >= RIGHT]
+        taken = sum(entry.cells + GAP for entry in chosen) - GAP
         return [[*_pieces(left), Piece(" " * max(0, cells - taken)), *_pieces(right, last=True)]]
 
     def picked(self, key: Hashable) -> None:
@@ -106,12 +111,12 @@ class KeyFooter(StripWidget):
         self.app.simulate_key(str(key))
 
 
-def _pieces(items: Sequence[tuple[Entry, bool]], *, last: bool = False) -> list[Piece]:
+def _pieces(items: Sequence[FooterKey], *, last: bool = False) -> list[Piece]:
     pieces: list[Piece] = []
-    for place, (entry, labelled) in enumerate(items):
+    for place, entry in enumerate(items):
         key_style = "bold $fd-accent" if entry.enabled else "$fd-faint"
         pieces.append(Piece(entry.shown, key_style, entry.key))
-        if labelled and entry.label:
+        if entry.label:
             style = "$fd-muted" if entry.enabled else "$fd-faint"
             pieces.append(Piece(f" {entry.label}", style, entry.key))
         if not (last and place == len(items) - 1):

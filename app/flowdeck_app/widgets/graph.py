@@ -1,4 +1,4 @@
-"""The graph of a run on the screen: nodes can be walked over, opened and clicked."""
+"""The graph of a run on the screen: nodes can be walked over, opened and clicked; it can be zoomed."""
 
 from __future__ import annotations
 
@@ -8,26 +8,36 @@ from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from flowdeck_app.actions import bindings
-from flowdeck_app.views.graph import Canvas, Node, draw_graph, neighbour
+from flowdeck_app.events.living import Living
+from flowdeck_app.views.graph.draw import (
+    INSIDE,
+    ZOOMS,
+    Canvas,
+    Detail,
+    GraphNode,
+    Shown,
+    draw_boxes,
+    neighbour,
+)
 from flowdeck_app.widgets.guard import look_of
-from flowdeck_app.widgets.line_paint import Painter, fitted, with_spans
+from flowdeck_app.widgets.lines.paint import Painter, fitted, with_spans
 
 if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
-    from textual.strip import Strip
 
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_store.summaries import TaskGraph
 
 
-class GraphView(ScrollView, can_focus=True):
-    """Shows a :class:`~flowdeck_store.summaries.TaskGraph`; :meth:`show` brings news.
+class GraphView(Living, ScrollView, can_focus=True):
+    """Shows a graph, in the middle of the room there is; :meth:`show` brings news.
 
     Attributes:
-        chosen: task key of the node under the cursor.
+        chosen: key of the node under the cursor.
+        zoom: how much is shown of each node; ``None``: as much as fits.
     """
 
     DEFAULT_CSS = """
@@ -37,8 +47,9 @@ class GraphView(ScrollView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("move.down", "move.up", "move.left", "move.right", "move.first", "go.open")
-    ]
+        *bindings("move.down", "move.up", "move.left", "move.right", "move.first", "go.open",
+                  "view.more", "view.less", "view.fit")
+    ]  # fmt: skip
 
     class Highlighted(Message):
         """The cursor is on another node."""
@@ -48,34 +59,51 @@ class GraphView(ScrollView, can_focus=True):
             self.view, self.key = view, key
 
     class Opened(Message):
-        """Enter or double click on a node; ``key`` is the task key."""
+        """Enter or double click on a node; ``key`` is the task key, behind those it lies in."""
 
-        def __init__(self, view: GraphView, key: str) -> None:
+        def __init__(self, view: GraphView, node: GraphNode) -> None:
             super().__init__()
-            self.view, self.key = view, key
+            self.view, self.key, self.opens = view, node.key, node.opens
 
     def __init__(self, **names: Unpack[Names]) -> None:
         super().__init__(**names)
-        self._graph: TaskGraph | None = None
+        self._shown: Shown | None = None
         self._canvas = Canvas((), (), 0)
         self._painter = Painter(self)
+        self.zoom: Detail | None = None
         self.chosen: str | None = None
         self.empty = ("No tasks yet", "The graph grows with the first task")
 
-    def show(self, graph: TaskGraph) -> None:
+    def show(self, shown: Shown) -> None:
         """Draw a graph; the cursor stays on its task."""
-        self._graph = graph
-        self._draw()
+        if shown != self._shown:
+            self._shown = shown
+            self._draw()
+
+    @property
+    def shown(self) -> Shown | None:
+        """What is drawn."""
+        return self._shown
 
     def _draw(self) -> None:
-        if self._graph is None or not self.size.width:
+        if self._shown is None or not self.size.width:
             return
-        self._canvas = draw_graph(self._graph, look_of(self.app), self.size.width)
+        self._canvas = draw_boxes(
+            self._shown, look_of(self.app), self.size.width, self.size.height, self.zoom
+        )
         keys = {node.key for node in self._canvas.nodes}
-        if self.chosen not in keys:
+        while self.chosen is not None and self.chosen not in keys:  # closed: what it was inside of
+            self.chosen = self.chosen.rpartition(INSIDE)[0] or None
+        if self.chosen is None:
             self.chosen = neighbour(self._canvas, None, 0, 0)
         self.virtual_size = Size(self._canvas.width, len(self._canvas.lines))
         self.refresh()
+
+    @property
+    def _margin(self) -> tuple[int, int]:
+        """Cells and rows before the graph: it lies in the middle."""
+        free = self.size.width - self._canvas.width, self.size.height - len(self._canvas.lines)
+        return max(0, free[0] // 2), max(0, free[1] // 3)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lay out anew for the width."""
@@ -92,8 +120,9 @@ class GraphView(ScrollView, can_focus=True):
         lines = self._canvas.lines
         if not lines:
             return self._empty_line(y)
-        line = y + int(self.scroll_offset.y)
-        if line >= len(lines):
+        left, top = self._margin
+        line = y + int(self.scroll_offset.y) - top
+        if not 0 <= line < len(lines):
             return self._painter.blank(width)
         content = lines[line]
         node = self._node(self.chosen)
@@ -103,17 +132,19 @@ class GraphView(ScrollView, can_focus=True):
             end = _index_at(content, node.x + node.cells)
             content = with_spans(content, [(start, end)], style)
         strip = self._painter.strip(content)
+        if left:
+            strip = Strip.join([self._painter.blank(left), strip])
         return fitted(strip, int(self.scroll_offset.x), width, self._painter.style(""))
 
     def _empty_line(self, y: int) -> Strip:
         first = max(0, self.size.height // 3)
-        if self._graph is None or y - first not in {0, 1}:
+        if self._shown is None or y - first not in {0, 1}:
             return self._painter.blank(self.size.width)
         text = self.empty[y - first].center(self.size.width)
         style = "$fd-strong" if y == first else "$fd-muted"
         return self._painter.line(Content.styled(text, style), self.size.width)
 
-    def _node(self, key: str | None) -> Node | None:
+    def _node(self, key: str | None) -> GraphNode | None:
         return next((node for node in self._canvas.nodes if node.key == key), None)
 
     def _choose(self, key: str | None) -> None:
@@ -122,9 +153,13 @@ class GraphView(ScrollView, can_focus=True):
         self.chosen = key
         node = self._node(key)
         if node is not None:
-            self.scroll_to_region(Region(node.x, node.y, node.cells, 1), animate=False)
+            self._come_to(node)
         self.refresh()
         self.post_message(self.Highlighted(self, key))
+
+    def _come_to(self, node: GraphNode) -> None:
+        region = Region(node.x, node.y, node.cells, node.rows)
+        self.scroll_to_region(region, animate=False)
 
     def _go(self, dx: int, dy: int) -> None:
         self._choose(neighbour(self._canvas, self.chosen, dx, dy))
@@ -151,25 +186,52 @@ class GraphView(ScrollView, can_focus=True):
 
     def action_go_open(self) -> None:
         """Open the node."""
-        if self.chosen is not None:
-            self.post_message(self.Opened(self, self.chosen))
+        node = self._node(self.chosen)
+        if node is not None:
+            self.post_message(self.Opened(self, node))
+
+    def action_view_more(self) -> None:
+        """Show more of each node."""
+        self._zoom(-1)
+
+    def action_view_less(self) -> None:
+        """Show less of each node."""
+        self._zoom(1)
+
+    def action_view_fit(self) -> None:
+        """Show as much as fits."""
+        self.zoom = None
+        self._draw()
+        self.scroll_to(0, 0, animate=False)
+
+    def _zoom(self, step: int) -> None:
+        if not self._canvas.nodes:
+            return
+        place = ZOOMS.index(self._canvas.detail) + step
+        self.zoom = ZOOMS[min(len(ZOOMS) - 1, max(0, place))]
+        self._draw()
+        node = self._node(self.chosen)
+        if node is not None:
+            self._come_to(node)
 
     def on_click(self, event: events.Click) -> None:
         """Choose the clicked node; a double click opens it."""
         at = event.get_content_offset(self)
         if at is None:
             return
-        x, y = at.x + int(self.scroll_offset.x), at.y + int(self.scroll_offset.y)
-        for node in self._canvas.nodes:
-            if node.y == y and node.x <= x < node.x + node.cells:
+        left, top = self._margin
+        x, y = at.x + int(self.scroll_offset.x) - left, at.y + int(self.scroll_offset.y) - top
+        for node in reversed(self._canvas.nodes):  # what is inside another comes after it
+            if node.y <= y < node.y + node.rows and node.x <= x < node.x + node.cells:
                 self._choose(node.key)
                 if event.chain == 2:
                     self.action_go_open()
+                return
 
 
 def _index_at(content: Content, cells: int) -> int:
     """Return the character index at a cell."""
-    from flowdeck_app.views.text import width
+    from flowdeck_app.drawing.cells import width
 
     text = content.plain
     if text.isascii():

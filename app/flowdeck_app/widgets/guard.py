@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from textual.app import App
+
 from flowdeck_app.actions import REGISTRY
-from flowdeck_app.views.look import Look
+from flowdeck_app.drawing.look import Look
+from flowdeck_app.events.living import lives
 
 if TYPE_CHECKING:
-    from textual.app import App
     from textual.dom import DOMNode
 
 
@@ -36,7 +38,9 @@ def may(node: DOMNode, action: str) -> bool | None:
     known = REGISTRY.by_method(action)
     if known is None or not known.guard:
         return True
-    for place in (node, node.screen if node.is_attached else None, node.app):
+    if not lives(node):
+        return False
+    for place in (node, node if isinstance(node, App) else node.screen, node.app):
         answer = getattr(place, known.guard, True)
         if answer is not True:
             return None if answer is None else bool(answer)

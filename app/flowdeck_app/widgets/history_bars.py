@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Unpack
 from textual.message import Message
 from textual.reactive import reactive
 
+from flowdeck_app.drawing.bars import history_content
+from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.views.histogram import bar_row, label_row, mark_row
-from flowdeck_app.views.progress import history_content
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget
+from flowdeck_app.widgets.strip_widget import StripWidget
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_store.records import RunPoint
-    from flowdeck_store.summaries import HistogramBucket
+    from flowdeck_store.read.records import RunPoint
+    from flowdeck_store.read.summaries import HistogramBucket
 
 
 class HistoryBars(StripWidget):

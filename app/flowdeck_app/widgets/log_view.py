@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, ClassVar, Unpack
 from textual.content import Content
 
 from flowdeck_app.actions import bindings
+from flowdeck_app.drawing.ansi import without_colours
 from flowdeck_app.views.logs import log_lines
-from flowdeck_app.widgets.line_messages import Changed
-from flowdeck_app.widgets.line_view import LineView
-from flowdeck_store.records import LogRecord
+from flowdeck_app.widgets.lines.messages import Changed
+from flowdeck_app.widgets.lines.view import LineView
+from flowdeck_store.read.records import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.binding import BindingType
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Source
+    from flowdeck_app.widgets.lines.source import Source
 
 
 class LogView(LineView[LogRecord]):
@@ -28,7 +29,6 @@ class LogView(LineView[LogRecord]):
     Follows at first; any movement up stops it, ``G`` or ``t`` resumes.
 
     Attributes:
-        start_us: start of the run, for relative times.
         task_names: names of task runs by number, for the task column; empty: no column.
     """
 
@@ -48,9 +48,20 @@ class LogView(LineView[LogRecord]):
         **names: Unpack[Names],
     ) -> None:
         super().__init__(source, empty=empty, **names)
-        self.start_us: int | None = None
+        self._start_us: int | None = None
         self.task_names: dict[int, str] = {}
         self.task_cells = 0
+
+    @property
+    def start_us(self) -> int | None:
+        """Start of the run, for relative times."""
+        return self._start_us
+
+    @start_us.setter
+    def start_us(self, start_us: int | None) -> None:
+        if start_us != self._start_us:  # lines that are drawn already count from it, too
+            self._start_us = start_us
+            self.redraw()
 
     def lines(self, row: LogRecord, look: Look, width: int) -> Sequence[Content]:
         """Return time, level, task and message; context of matches is faint."""
@@ -68,9 +79,9 @@ class LogView(LineView[LogRecord]):
             return lines
         return [Content.styled(line.plain, "$fd-faint") for line in lines]
 
-    def text_of(self, row: LogRecord) -> str:
+    def copy_of(self, row: LogRecord) -> tuple[str, str]:
         """Return the whole message, uncut."""
-        return row.message
+        return without_colours(row.message), "the log line"
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Other lines are in view, also without the cursor having moved (wheel, scrollbar)."""
@@ -84,7 +95,7 @@ class LogView(LineView[LogRecord]):
         self.pan = 0
         self.redraw()
         if self.follow:
-            self._to_end()
+            self.row_cursor.go_to_end()
         self.post_message(Changed(self))
 
     def action_view_follow(self) -> None:

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Unpack
 
 from textual.reactive import reactive
 
-from flowdeck_app.glyphs import kind_of, word_of
-from flowdeck_app.views.progress import progress_content
-from flowdeck_app.views.runs import ended_tasks
-from flowdeck_app.views.states import style_of
-from flowdeck_app.views.text import clean, number, width
-from flowdeck_app.views.times import between, duration
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
+from flowdeck_app.drawing.amounts import number
+from flowdeck_app.drawing.bars import progress_content
+from flowdeck_app.drawing.cells import clean, width
+from flowdeck_app.drawing.pieces import Piece, spread
+from flowdeck_app.drawing.signs import kind_of, word_of
+from flowdeck_app.drawing.states import ended_tasks, style_of
+from flowdeck_app.drawing.times import duration, seconds_of
+from flowdeck_app.widgets.strip_widget import StripWidget
 from flowdeck_store.states import BUCKETS, is_final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
 
 
@@ -61,6 +62,8 @@ class ProgressLine(StripWidget):
 
     def _tick(self) -> None:
         shown = self.progress
+        if not self.screen.is_active:
+            return
         if shown is not None and shown.ended_us is None and shown.started_us is not None:
             self.refresh()
 
@@ -77,10 +80,10 @@ class ProgressLine(StripWidget):
         total = sum(shown.counts)
         if not total:
             message = [Piece(clean(shown.message, 300, newline=" "), "$fd-muted")]
-            return [spread([*head, *message], tail, cells, look.symbols.ellipsis)]
+            return [spread([*head, *message], tail, cells, look.ellipsis)]
         room = cells - sum(width(piece.text) for piece in (*head, *tail)) - 2
         bar = self._bar(shown, look, max(0, min(room, 80)))
-        return [spread([*head, *bar], tail, cells, look.symbols.ellipsis)]
+        return [spread([*head, *bar], tail, cells, look.ellipsis)]
 
     def _bar(self, shown: Progress, look: Look, cells: int) -> list[Piece]:
         if cells < 6:
@@ -97,7 +100,7 @@ class ProgressLine(StripWidget):
             group = look.symbols.group
             figures = f"{number(done, group)}/{number(total, group)}"
             pieces.append(Piece(f"{figures} {100 * done // total:>3}%", "$fd-strong"))
-        seconds = between(shown.started_us, shown.ended_us, look.now_us)
+        seconds = seconds_of(shown, look.now_us)
         if seconds is not None:
             pieces.append(Piece(f"  {duration(seconds):>7}", "$fd-strong"))
             if shown.ended_us is None and shown.expected is not None:

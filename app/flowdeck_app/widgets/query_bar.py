@@ -13,10 +13,13 @@ from textual.reactive import reactive
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from flowdeck_app.views.text import clean, width
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
-from flowdeck_store import query
+from flowdeck_app.drawing.cells import clean, width
+from flowdeck_app.drawing.pieces import Piece, spread
+from flowdeck_app.events.living import Living
+from flowdeck_app.widgets.strip_widget import StripWidget
+from flowdeck_app.widgets.toggles import PlainInput
 from flowdeck_store.errors import QueryError
+from flowdeck_store.query import language
 from flowdeck_store.states import BUCKETS
 
 if TYPE_CHECKING:
@@ -25,9 +28,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_store.query import Subject
+    from flowdeck_store.query.language import Subject
 
 #: Seconds without a key until a filter is applied.
 PAUSE: Final = 0.15
@@ -39,7 +42,7 @@ class FilterSuggester(Suggester):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._names = [name for name, field in query.FIELDS.items() if subject in field.subjects]
+        self._names = [name for name, field in language.FIELDS.items() if subject in field.subjects]
 
     async def get_suggestion(self, value: str) -> str | None:
         """Return the text with its last word completed."""
@@ -70,7 +73,7 @@ def complete(text: str, fields: Sequence[str]) -> str | None:
     return None if state is None else f"{head}{sign}{field}:{given}{comma}{state}"
 
 
-class QueryInput(Input):
+class QueryInput(PlainInput):
     """The input; ``esc`` empties it, then closes the bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -105,10 +108,10 @@ class QueryNote(StripWidget):
         text = clean(self.text, 300)
         if width(text) >= cells:
             return [[Piece(text, style)]]
-        return [spread([], [Piece(f"{text} ", style)], cells, look.symbols.ellipsis)]
+        return [spread([], [Piece(f"{text} ", style)], cells, look.ellipsis)]
 
 
-class QueryBar(Horizontal):
+class QueryBar(Living, Horizontal):
     """Opens with ``/``; what is typed is checked, and applied after a short pause.
 
     Args:
@@ -236,7 +239,7 @@ class QueryBar(Horizontal):
         if self.subject is None:
             return ""
         try:
-            query.parse(text, self.subject)
+            language.parse(text, self.subject)
         except QueryError as error:
             return str(error)
         return ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Unpack
 
-from flowdeck_app.rows import RunRow
 from flowdeck_app.views import runs
+from flowdeck_app.views.rows import RunRow
 from flowdeck_app.widgets.table import TableView
 
 if TYPE_CHECKING:
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Source
+    from flowdeck_app.widgets.lines.source import Source
 
 #: Empty states: nothing is recorded; the filter lets nothing through.
 NO_RUNS: Final = ("No runs yet", "r starts a flow")

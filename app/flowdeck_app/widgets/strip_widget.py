@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textual.content import Content, Span
+from textual.content import Content
 from textual.widget import Widget
 
-from flowdeck_app.views.text import cut, width
+from flowdeck_app.drawing.cells import width
+from flowdeck_app.drawing.pieces import Piece, joined
+from flowdeck_app.events.living import Living
 from flowdeck_app.widgets.guard import look_of
 
 if TYPE_CHECKING:
@@ -17,59 +18,14 @@ if TYPE_CHECKING:
 
     from textual import events
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A drawable text, its style, and what a click on it means (``None``: nothing)."""
-
-    text: str
-    style: str = ""
-    key: Hashable | None = None
-
-
-def joined(pieces: Sequence[Piece], cells: int, ellipsis: str = "…") -> Content:
-    """Return pieces as one line of at most ``cells`` cells."""
-    texts: list[str] = []
-    spans: list[Span] = []
-    position = used = 0
-    for piece in pieces:
-        room = cells - used
-        if room <= 0:
-            break
-        text = cut(piece.text, room, ellipsis=ellipsis)
-        texts.append(text)
-        if piece.style:
-            spans.append(Span(position, position + len(text), piece.style))
-        position += len(text)
-        used += width(text)
-    return Content("".join(texts), spans, strip_control_codes=False)
-
-
-def spread(
-    left: Sequence[Piece], right: Sequence[Piece], cells: int, ellipsis: str = "…"
-) -> list[Piece]:
-    """Return pieces with the right ones at the right edge; the left ones give way."""
-    taken = sum(width(piece.text) for piece in right)
-    room = max(0, cells - taken - (1 if right else 0))
-    kept: list[Piece] = []
-    used = 0
-    for piece in left:
-        text = cut(piece.text, room - used, ellipsis=ellipsis)
-        if text:
-            kept.append(Piece(text, piece.style, piece.key))
-        used += width(text)
-        if used >= room:
-            break
-    return [*kept, Piece(" " * max(0, cells - used - taken)), *right]
-
-
-class StripWidget(Widget):
+class StripWidget(Living, Widget):
     """Base of breadcrumb, footer, chips, tabs and headers.
 
     Subclasses say what stands on each line (:meth:`rows`) and what a click means
-    (:meth:`picked`). Texts must be drawable (:func:`flowdeck_app.views.text.clean`).
+    (:meth:`picked`). Texts must be drawable (:func:`flowdeck_app.drawing.cells.clean`).
     """
 
     ALLOW_SELECT = False
@@ -94,7 +50,7 @@ class StripWidget(Widget):
     def render(self) -> Content:
         """Draw the lines."""
         look, cells = self.look, self.size.width
-        ellipsis = look.symbols.ellipsis
+        ellipsis = look.ellipsis
         lines = [joined(row, cells, ellipsis) for row in self.rows(look, cells)]
         return Content("\n").join(lines)
 

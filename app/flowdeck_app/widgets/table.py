@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, Unpack
 from textual.message import Message
 
 from flowdeck_app.actions import bindings
-from flowdeck_app.views.columns import (
+from flowdeck_app.drawing.columns import (
     Column,
     Layout,
     heading_content,
@@ -15,7 +15,7 @@ from flowdeck_app.views.columns import (
     needs_of,
     row_content,
 )
-from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.lines.view import LineView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.content import Content
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Key, Source
+    from flowdeck_app.widgets.lines.source import Key, Source
 
 R = TypeVar("R")
 
@@ -45,7 +45,6 @@ class TableView(LineView[R], Generic[R]):
         marks: rows can be marked.
     """
 
-    MARKS: ClassVar[bool] = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("view.sort", "view.reverse", "mark.toggle", "mark.all", hide=("view.sort",))
     ]
@@ -85,23 +84,26 @@ class TableView(LineView[R], Generic[R]):
             self._layout = lay_out(self.columns, width, self._needs)
         return self._layout
 
-    def _rows_came(self) -> None:
+    def rows_came(self) -> None:
         """Make room for what the rows in view say; columns never get narrower while they scroll."""
         look, needs = self.look, dict(self._needs)
         for place in range(self.top, self.top + self.body_height):
             row = self.row_at(place)
-            if row is None or (key := self.key_of(row)) in self._measured:
+            if row is None:
                 continue
+            columns = self.columns
+            if (key := self.key_of(row)) in self._measured:  # still, it may say what none has said
+                columns = [c for c in columns if c.optional and not needs.get(c.key)]
             self._measured.add(key)
-            for name, cells in needs_of(self.columns, row, look).items():
+            for name, cells in needs_of(columns, row, look).items():
                 needs[name] = max(needs.get(name, 0), cells)
         if len(self._measured) > MEASURED:
             self._measured.clear()
         if needs != self._needs:
             self._needs = needs
             self._layout = Layout((), -1)
-            self._drawing.clear()
-        super()._rows_came()
+            self.drawing.clear()
+        super().rows_came()
 
     def set_columns(self, columns: Sequence[Column[R]]) -> None:
         """Show other columns."""

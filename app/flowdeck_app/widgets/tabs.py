@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Unpack
 from textual.message import Message
 from textual.reactive import reactive
 
-from flowdeck_app.views.text import clean, number, width
-from flowdeck_app.widgets.strip_widget import Piece, StripWidget, spread
+from flowdeck_app.drawing.amounts import number
+from flowdeck_app.drawing.cells import clean, width
+from flowdeck_app.drawing.pieces import Piece, spread
+from flowdeck_app.widgets.strip_widget import StripWidget
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
 
 
@@ -63,12 +65,15 @@ class TabStrip(StripWidget):
     def rows(self, look: Look, cells: int) -> Sequence[Sequence[Piece]]:
         """Return names and rule."""
         signs = look.symbols
+        texts = [self._text(tab, look) for tab in self.tabs]
+        first = self._first_shown(texts, cells)
         names: list[Piece] = []
         rule: list[Piece] = []
-        for tab in self.tabs:
-            count = "" if tab.count is None else f" {number(tab.count, signs.group)}"
+        if first:
+            names.append(Piece(signs.ellipsis, "$fd-muted", self.tabs[first - 1].key))
+            rule.append(Piece(signs.line * width(signs.ellipsis), "$fd-line"))
+        for tab, text in zip(self.tabs[first:], texts[first:], strict=True):
             active = tab.key == self.active
-            text = f" {clean(tab.name)}{count} "
             names.append(Piece(text, "bold $fd-strong" if active else "$fd-muted", tab.key))
             names.append(Piece(" "))
             cells_of_tab = width(text)
@@ -80,6 +85,20 @@ class TabStrip(StripWidget):
         ruled = sum(width(piece.text) for piece in rule)
         rule.append(Piece(signs.line * max(0, cells - ruled), "$fd-line"))
         return [spread(names, self.note, cells, signs.ellipsis), rule]
+
+    def _text(self, tab: Tab, look: Look) -> str:
+        count = "" if tab.count is None else f" {number(tab.count, look.symbols.group)}"
+        return f" {clean(tab.name)}{count} "
+
+    def _first_shown(self, texts: Sequence[str], cells: int) -> int:
+        """Return from which tab on they are shown, so that the active one is."""
+        place = next((i for i, tab in enumerate(self.tabs) if tab.key == self.active), 0)
+        noted = sum(width(piece.text) for piece in self.note)
+        room = cells - (noted + 1 if noted else 0)
+        first = 0
+        while first < place and _ruled(texts[first : place + 1]) + (first > 0) > room:
+            first += 1
+        return first
 
     def picked(self, key: Hashable) -> None:
         """Show a tab."""
@@ -103,3 +122,8 @@ class TabStrip(StripWidget):
         self.tabs = tuple(
             Tab(tab.key, tab.name, count) if tab.key == key else tab for tab in self.tabs
         )
+
+
+def _ruled(texts: Sequence[str]) -> int:
+    """Return the cells of tabs beside each other."""
+    return sum(width(text) + 1 for text in texts) - 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from flowdeck_app.rows import TaskRow
 from flowdeck_app.views import tasks
+from flowdeck_app.views.rows import TaskRow
 from flowdeck_app.widgets.table import TableView
 
 if TYPE_CHECKING:
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Source
+    from flowdeck_app.widgets.lines.source import Source
 
 
 class TaskTable(TableView[TaskRow]):
@@ -36,6 +36,10 @@ class TaskTable(TableView[TaskRow]):
             empty=("No tasks yet", "The flow has not submitted a task"),
             **names,
         )
+
+    def copy_of(self, row: TaskRow) -> tuple[str, str]:
+        """Return the number of the task run."""
+        return row.record.ref, f"the number of {row.record.name}"
 
     def is_live(self, row: TaskRow) -> bool:
         """A running task's time grows."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, Unpack
 
 from flowdeck_app.actions import bindings
-from flowdeck_app.glyphs import ACTIVE, kind_of
+from flowdeck_app.drawing.signs import ACTIVE, kind_of
 from flowdeck_app.views.timeline import Bar, Scale, axis_content, timeline_content
-from flowdeck_app.widgets.line_messages import Changed
-from flowdeck_app.widgets.line_view import LineView
+from flowdeck_app.widgets.lines.messages import Changed
+from flowdeck_app.widgets.lines.view import LineView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.content import Content
 
-    from flowdeck_app.views.look import Look
+    from flowdeck_app.drawing.look import Look
     from flowdeck_app.widgets.guard import Names
-    from flowdeck_app.widgets.source import Source
+    from flowdeck_app.widgets.lines.source import Source
 
 #: Greatest magnification.
 _MOST: Final = 4096.0
@@ -48,6 +48,13 @@ class Timeline(LineView[Bar]):
         self.end_us: int | None = None
         self.zoom = 1.0
         self.offset_us = 0.0
+        self._on_path: frozenset[int | str] = frozenset()
+
+    def mark_path(self, keys: frozenset[int | str]) -> None:
+        """Mark the bars that are on the critical path, by their keys."""
+        if keys != self._on_path:
+            self._on_path = keys
+            self.redraw()
 
     def set_span(self, start_us: int, end_us: int | None) -> None:
         """Say when the run started and ended (``None``: it goes on)."""
@@ -80,7 +87,8 @@ class Timeline(LineView[Bar]):
     def lines(self, row: Bar, look: Look, width: int) -> Sequence[Content]:
         """Return the line of a bar."""
         names, bars, notes = self._cells(width)
-        return [timeline_content(row, look, self.scale(look, width), names, bars, notes)]
+        scale, on_path = self.scale(look, width), row.key in self._on_path
+        return [timeline_content(row, look, scale, names, bars, notes, on_path=on_path)]
 
     def heading(self, look: Look, width: int) -> Content | None:
         """Return the axis."""
@@ -130,7 +138,7 @@ class Timeline(LineView[Bar]):
         """Show the whole run."""
         self._zoom_to(1.0)
 
-    def _pan(self, cells: int) -> None:
+    def pan_by(self, cells: int) -> None:
         """Pan over time: an eighth of what is visible."""
         visible = self._length_us(self.look) / self.zoom
         self._pan_to(self.offset_us + (visible / 8 if cells > 0 else -visible / 8))

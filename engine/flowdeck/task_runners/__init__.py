@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 from flowdeck.exceptions import ConfigurationError
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.task_runners.concurrent import ConcurrentTaskRunner
+from flowdeck.task_runners.process import ProcessTaskRunner
 from flowdeck.task_runners.sequential import SequentialTaskRunner
 
 if TYPE_CHECKING:
+    from flowdeck.task_runners._ray.options import remote_options as remote_options
     from flowdeck.task_runners.dask import DaskTaskRunner as DaskTaskRunner
     from flowdeck.task_runners.ray import RayTaskRunner as RayTaskRunner
-    from flowdeck.task_runners.ray_options import remote_options as remote_options
 
 __all__ = [  # not the cluster runners: `import *` must work without their packages
     "BaseTaskRunner",
     "ConcurrentTaskRunner",
+    "ProcessTaskRunner",
     "SequentialTaskRunner",
     "TaskConcurrencyType",
     "make_runner",
@@ -31,6 +33,7 @@ __all__ = [  # not the cluster runners: `import *` must work without their packa
 _RUNNERS: dict[str, tuple[str, str, str | None, str | None]] = {
     "sequential": ("flowdeck.task_runners.sequential", "SequentialTaskRunner", None, None),
     "concurrent": ("flowdeck.task_runners.concurrent", "ConcurrentTaskRunner", None, None),
+    "process": ("flowdeck.task_runners.process", "ProcessTaskRunner", None, None),
     "dask": ("flowdeck.task_runners.dask", "DaskTaskRunner", "distributed", "dask"),
     "ray": ("flowdeck.task_runners.ray", "RayTaskRunner", "ray", "ray"),
 }
@@ -38,7 +41,7 @@ _RUNNERS: dict[str, tuple[str, str, str | None, str | None]] = {
 
 def __getattr__(name: str) -> Any:
     if name == "remote_options":
-        from flowdeck.task_runners.ray_options import remote_options
+        from flowdeck.task_runners._ray.options import remote_options
 
         return remote_options
     for module, class_name, _, _ in _RUNNERS.values():

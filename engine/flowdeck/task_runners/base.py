@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Iterator
 
-    from flowdeck.flow_run import FlowRun
-    from flowdeck.runs import TaskRun
+    from flowdeck.runs.flow_run import FlowRun
+    from flowdeck.runs.task_run import TaskRun
 
 
 class TaskConcurrencyType(enum.StrEnum):
@@ -45,6 +45,9 @@ class BaseTaskRunner:
     tracks_dependencies: ClassVar[bool] = False
     #: Whether ``.submit`` returns only when the run has ended.
     submit_blocks: ClassVar[bool] = False
+    #: Whether an exception of ``.submit`` says that this run cannot be executed here (its arguments
+    #: cannot be sent, the cluster is gone), which then is how the run ends.
+    may_refuse: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._started = False
@@ -56,7 +59,7 @@ class BaseTaskRunner:
 
     @property
     def name(self) -> str:
-        """``sequential``, ``concurrent``, ``dask``, ``ray``: the class's name without the tail."""
+        """``sequential``, ``concurrent``, ``process``...: the class's name without the tail."""
         return type(self).__name__.lower().removesuffix("taskrunner")
 
     @property
@@ -151,6 +154,14 @@ class BaseTaskRunner:
         """Take back what waits for a worker, and return it (the caller ends these runs)."""
         return []
 
+    def why_not_started(self, run: TaskRun) -> str | None:
+        """Return what the runner's engine says of a submitted run that it cannot start."""
+        return None
+
+    def awaited_by_engine(self, run: TaskRun) -> tuple[TaskRun, ...]:
+        """Return the upstreams that the runner's engine waits for before it starts a run."""
+        return ()
+
     @contextlib.contextmanager
     def blocked(self, run: TaskRun, *, awaits: bool = False) -> Iterator[None]:
         """Around a wait of the executing task run ``run``: its slot is free for others.
@@ -161,11 +172,24 @@ class BaseTaskRunner:
         """
         yield
 
+    def loop_blocked(self, event_loop: Any, runs: Collection[TaskRun]) -> Any:
+        """Return a context manager for the time in which the caller blocks the event loop that it
+        runs on, to wait for ``runs``.
+
+        Raises:
+            RuntimeError: on entering: they wait for what runs on that loop.
+        """
+        return contextlib.nullcontext()
+
     # -- comparing and copying ------------------------------------------------------------------
 
     def __reduce__(self) -> Any:
         # With the flow that it belongs to, to a worker whose task calls that: a template again.
-        return _made, (type(self), self.options)
+        return _made, (type(self), self.portable_options())
+
+    def portable_options(self) -> dict[str, Any]:
+        """Return options that make a runner with the same tasks on the same cluster elsewhere."""
+        return self.options
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -177,7 +201,8 @@ class BaseTaskRunner:
         return hash(type(self))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.options.items() if v is not None)
+        given = {name: v for name, v in self.options.items() if v is not None and v != {}}
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return f"{type(self).__name__}({shown})"
 
 

@@ -8,23 +8,56 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowdeck.exceptions import ConfigurationError
+from flowdeck.task_runners import option_checks
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
-    from flowdeck.flow_run import FlowRun
-    from flowdeck.runs import TaskRun
-    from flowdeck.task_runners.dask_session import Session
+    from flowdeck.runs.flow_run import FlowRun
+    from flowdeck.runs.task_run import TaskRun
+    from flowdeck.task_runners._dask.dask_run import DaskRun
 
 _DEFAULT_CLASS = "distributed.LocalCluster"
 _MANAGED = "asynchronous"
 _WHERE = frozenset({"address", "cluster"})
 _HOW = frozenset({"cluster_class", "cluster_kwargs", "adapt_kwargs"})
+#: What Dask's own local cluster takes, and its workers with it.
+_CLUSTER_ARGUMENTS = frozenset(
+    {
+        "name", "n_workers", "threads_per_worker", "processes", "loop", "start", "host", "ip",
+        "scheduler_port", "silence_logs", "dashboard_address", "worker_dashboard_address",
+        "services", "worker_services", "service_kwargs", "security", "protocol",
+        "blocked_handlers", "interface", "worker_class", "scheduler_kwargs",
+        "scheduler_sync_interval", "diagnostics_port",
+        "scheduler_ip", "scheduler_file", "scheduler_sni", "worker_port", "nthreads",
+        "local_directory", "memory_limit", "reconnect", "validate", "quiet", "resources",
+        "death_timeout", "preload", "preload_argv", "preload_nanny", "preload_nanny_argv",
+        "contact_address", "listen_address", "env", "port", "config", "executor",
+        "heartbeat_interval", "extensions", "metrics", "startup_information", "dashboard",
+        "http_prefix", "nanny", "plugins", "low_level_profiler", "profile_cycle_interval",
+        "lifetime", "lifetime_stagger", "lifetime_restart", "transition_counter_max", "data",
+        "WorkerStateClass",
+    }
+)  # fmt: skip
+_NUMBERS = frozenset({"n_workers", "threads_per_worker"})
+_ADAPT_ARGUMENTS = frozenset(
+    {
+        "Adaptive", "minimum", "maximum", "minimum_cores", "maximum_cores", "minimum_memory",
+        "maximum_memory", "minimum_jobs", "maximum_jobs", "interval", "wait_count",
+        "target_duration", "worker_key",
+    }
+)  # fmt: skip
+_CLIENT_ARGUMENTS = frozenset(
+    {
+        "address", "loop", "timeout", "set_as_default", "scheduler_file", "security", "name",
+        "heartbeat_interval", "serializers", "deserializers", "extensions", "direct_to_workers",
+        "connection_limit",
+    }
+)  # fmt: skip
 
 
 class DaskTaskRunner(BaseTaskRunner):
@@ -64,37 +97,50 @@ class DaskTaskRunner(BaseTaskRunner):
         cluster: Any = None,
     ) -> None:
         super().__init__()
-        if address and (cluster or cluster_class or cluster_kwargs or adapt_kwargs):
+        making = cluster_class or cluster_kwargs or adapt_kwargs
+        if address is not None and (cluster is not None or making):
             raise ValueError(
                 "Cannot specify `address` and `cluster`/`cluster_class`/`cluster_kwargs`/"
                 "`adapt_kwargs`"
             )
-        if cluster and (cluster_class or cluster_kwargs):
+        if cluster is not None and (cluster_class or cluster_kwargs):
             raise ValueError("Cannot specify `cluster` and `cluster_class`/`cluster_kwargs`")
-        if address is not None and not isinstance(address, str):
-            raise TypeError(f"`address` must be a text such as 'tcp://host:8786', not {address!r}.")
+        if cluster is not None and not _runs(cluster):
+            raise TypeError(
+                f"`cluster` must be a Dask cluster that runs, not {cluster!r}. Its address goes into "
+                "`address`, a class of clusters into `cluster_class`."
+            )
         if cluster_class is not None and not callable(cluster_class):
             if not isinstance(cluster_class, str):
                 raise TypeError(
                     "`cluster_class` must be a class, its import path or a function, not "
                     f"{cluster_class!r}."
                 )
-        _check(client_kwargs, "client_kwargs", _MANAGED)
-        _check(cluster_kwargs, "cluster_kwargs", _MANAGED)
-        _check(adapt_kwargs, "adapt_kwargs")
-        self.address = address
+        # What other classes take is theirs to say.
+        of_cluster = () if cluster_class else _CLUSTER_ARGUMENTS
+        self.address = option_checks.address(address, "tcp://host:8786")
+        self.cluster_kwargs = option_checks.arguments(
+            "cluster_kwargs",
+            cluster_kwargs,
+            of_cluster,
+            managed=_managed("cluster_kwargs"),
+            numbers=_NUMBERS if of_cluster else (),
+        )
+        self.adapt_kwargs = option_checks.arguments(
+            "adapt_kwargs", adapt_kwargs, _ADAPT_ARGUMENTS, numbers=("minimum", "maximum")
+        )
+        self.client_kwargs = option_checks.arguments(
+            "client_kwargs", client_kwargs, _CLIENT_ARGUMENTS, managed=_managed("client_kwargs")
+        )
         self.cluster_class = (
             _imported(cluster_class) if isinstance(cluster_class, str) else cluster_class
         )
-        self.cluster_kwargs = None if cluster_kwargs is None else dict(cluster_kwargs)
-        self.adapt_kwargs = None if adapt_kwargs is None else dict(adapt_kwargs)
-        self.client_kwargs = None if client_kwargs is None else dict(client_kwargs)
         self.cluster = cluster
-        self._session: Session | None = None
+        self._dask_run: DaskRun | None = None
 
     @property
     def concurrency_type(self) -> TaskConcurrencyType:
-        if (self.cluster_kwargs or {}).get("processes"):
+        if self.cluster_kwargs.get("processes"):
             return TaskConcurrencyType.PARALLEL
         return TaskConcurrencyType.CONCURRENT
 
@@ -108,6 +154,13 @@ class DaskTaskRunner(BaseTaskRunner):
             replaced |= _WHERE
         return super().options_beside(replaced)
 
+    def portable_options(self) -> dict[str, Any]:
+        """Return options that make a runner for the same cluster elsewhere: objects cannot go there."""
+        if self.cluster is None:
+            return self.options
+        there = {"address": self.cluster.scheduler_address, "cluster": None, "adapt_kwargs": None}
+        return {**self.options, **there}
+
     # -- life ---------------------------------------------------------------------------------------
 
     def _start(self, flow_run: FlowRun) -> None:
@@ -115,66 +168,76 @@ class DaskTaskRunner(BaseTaskRunner):
             from flowdeck.task_runners import missing_extra
 
             raise ConfigurationError(missing_extra("dask", "dask"))
-        from flowdeck.task_runners.dask_session import Session
+        from flowdeck.task_runners._dask.dask_run import DaskRun
 
         link = self._connect(flow_run)
         try:
-            self._session = Session(flow_run, link)
+            self._dask_run = DaskRun(flow_run, link)
         except BaseException:
             link.close()
             raise
 
     def _connect(self, flow_run: FlowRun) -> Any:
-        from flowdeck.task_runners import dask_cluster
+        from flowdeck.task_runners._dask import cluster
 
-        client_kwargs = self.client_kwargs or {}
         existing = self.address or self.cluster
-        if existing:
-            return dask_cluster.connect(existing, client_kwargs, self.logger)
-        return dask_cluster.start(
+        if existing is not None:
+            return cluster.connect(existing, self.client_kwargs, self.logger)
+        return cluster.start(
             self.cluster_class or _imported(_DEFAULT_CLASS),
-            self.cluster_kwargs or {},
-            self.adapt_kwargs or {},
-            client_kwargs,
+            self.cluster_kwargs,
+            self.adapt_kwargs,
+            self.client_kwargs,
             flow_run,
             self.logger,
         )
 
     def _stop(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        dask_run, self._dask_run = self._dask_run, None
+        if dask_run is not None:
+            dask_run.close()
 
     # -- work ---------------------------------------------------------------------------------------
 
     def _submit(self, run: TaskRun) -> None:
-        assert self._session is not None
-        self._session.submit(run)
+        assert self._dask_run is not None
+        self._dask_run.submit(run)
 
     def tracks(self, run: TaskRun) -> bool:
         """Say whether Dask can be told to wait for this upstream."""
         return (
-            self._session is not None
+            self._dask_run is not None
             and run.owner is not None
             and run.owner.runner is self
-            and self._session.tracks(run)
+            and self._dask_run.tracks(run)
         )
 
     def cancel(self, run: TaskRun) -> None:
         """Drop the run if it waits, interrupt its function if that executes."""
-        if self._session is not None:
-            self._session.cancel(run)
+        if self._dask_run is not None:
+            self._dask_run.cancel(run)
+
+    def why_not_started(self, run: TaskRun) -> str | None:
+        """Return why the engine cannot start a run, if it is for what no worker has."""
+        return None if self._dask_run is None else self._dask_run.stuck.reason_of(run)
+
+    def awaited_by_engine(self, run: TaskRun) -> tuple[TaskRun, ...]:
+        """Return the upstreams that the engine waits for."""
+        return () if self._dask_run is None else self._dask_run.stuck.awaited_by(run)
 
     def drop_queued(self) -> list[TaskRun]:
         """Take back what has not been handed to Dask yet."""
-        return [] if self._session is None else self._session.take_back()
+        return [] if self._dask_run is None else self._dask_run.take_back()
 
 
-def _check(kwargs: Any, name: str, managed: str | None = None) -> None:
-    if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise TypeError(f"`{name}` must be a dict of arguments, not {kwargs!r}.")
-    if kwargs and managed in kwargs:
-        raise ValueError(f"`{name}` cannot set `{managed}`. This option is managed by flowdeck.")
+def _runs(cluster: Any) -> bool:
+    """Say whether something can be a cluster object that runs, not a class or an address."""
+    return not isinstance(cluster, type) and hasattr(cluster, "scheduler_address")
+
+
+def _managed(name: str) -> dict[str, str]:
+    told = f"`{name}` cannot set `{_MANAGED}`. This option is managed by flowdeck."
+    return {_MANAGED: told}
 
 
 def _imported(path: str) -> Any:
@@ -194,3 +257,18 @@ def _imported(path: str) -> Any:
         return getattr(module, name)
     except AttributeError:
         raise ImportError(f"module {module_name!r} has no {name!r}") from None
+
+
+def describe_cluster(address: str, seconds: float) -> str:
+    """Ask a scheduler what runs there, and whether it fits.
+
+    Args:
+        address: such as ``tcp://host:8786``.
+        seconds: how long to wait.
+
+    Raises:
+        OSError, RuntimeError: it does not answer, or flows cannot run there.
+    """
+    from flowdeck.task_runners._dask.check import describe
+
+    return describe(address, {"timeout": seconds})

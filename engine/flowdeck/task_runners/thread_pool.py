@@ -1,13 +1,21 @@
 """Worker threads of anyio's for ready task runs, as many as are of use.
 
-A worker is one long-lived ``anyio.to_thread.run_sync`` that takes ready task runs from a queue:
-one trip through the loop for each worker instead of for each task, which makes a task about
-twenty times cheaper.
+Why a queue of our own in front of anyio's threads: a trip through the loop to
+``anyio.to_thread.run_sync`` and back costs about 200 µs for each call, twenty times as much as a plain
+thread pool takes. So a worker is one long ``run_sync`` that takes ready task runs from a queue: one trip
+for each worker instead of one for each task.
 
-Tasks that wait for the network want many threads; tasks that keep the processor busy want few, as
-more of them only take it from each other, from the writer of the record and from the live view.
-Nobody says which ones they are, so it is looked at: while ready tasks wait for a worker and the
-processor has nothing to do, workers are doubled every few milliseconds.
+Why the number of workers is found out. Tasks that wait for the network want many threads; tasks that keep
+the processor busy want few, as more of them only take it from each other, from the writer of the record
+and from the live view. Nobody says which ones they are, so it is measured: while ready tasks wait for a
+worker and the processor has nothing to do, workers are doubled every few milliseconds. A timer that
+comes late had to wait for the interpreter itself, so that counts as busy. And if nothing ends for a
+second, workers are added however busy the processor is: what keeps it busy may be a task that waits, in a
+loop of its own, for one that is still in the queue.
+
+A task that waits for another task gives its slot away and takes one back afterwards
+(:meth:`ThreadPool.release`, :meth:`ThreadPool.reacquire`), so that chains of waits need no more slots
+than one. Those that go on come before new tasks, else what has begun might never end.
 """
 
 from __future__ import annotations
@@ -19,52 +27,54 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck import loop
+from flowdeck.threads import loop
+from flowdeck.threads.engine_threads import bear_ordinary_threads
+from flowdeck_store import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowdeck.execution import Execution
+    from flowdeck.lifecycle.execution import Execution
 
 #: Workers that are of use to tasks of any kind.
 FEW: Final = min(32, (os.cpu_count() or 1) + 4)
-_LOOK_S: Final = 0.005
-_MAX_LOOK_S: Final = 0.04
+_INTERVAL_S: Final = 0.005
+_MAX_INTERVAL_S: Final = 0.04
 #: Share of one processor from which on this process counts as working.
 _BUSY: Final = 0.5
 #: Seconds without an end after which workers are added, however busy the processor is.
 _STANDSTILL_S: Final = 1.0
 
 
-class _Look:
-    """What was seen when a look at the workers was ordered, to be compared with what is then."""
+class _Measurement:
+    """How much the process had worked when it began, to be compared with what is after ``seconds``."""
 
     __slots__ = ("_began", "_cpu", "_ended", "_since", "seconds")
 
     def __init__(self, seconds: float, ended: int, since: float | None = None) -> None:
         self.seconds = seconds
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
         self._cpu = time.process_time()
         self._ended = ended
         self._since = self._began if since is None else since  # when something ended last
 
     def is_waste(self) -> bool:
         """Say whether the processor was idle while ready tasks waited."""
-        took = time.monotonic() - self._began
+        took = clock.monotonic() - self._began
         # A timer that is late had to wait for the interpreter or for the processor itself.
         is_late = took > 2 * self.seconds
         return not is_late and time.process_time() - self._cpu < _BUSY * took
 
     def is_standstill(self, ended: int) -> bool:
         """Say whether nothing has ended for a long time."""
-        return ended == self._ended and time.monotonic() - self._since > _STANDSTILL_S
+        return ended == self._ended and clock.monotonic() - self._since > _STANDSTILL_S
 
-    def next(self, ended: int, *, fresh: bool) -> _Look:
-        """Return the next look: soon if the workers are ``fresh``, else ever later."""
+    def following(self, ended: int, *, fresh: bool) -> _Measurement:
+        """Return the next measurement: a short one if the workers are ``fresh``, else an ever longer one."""
         if fresh:
-            return _Look(_LOOK_S, ended)
+            return _Measurement(_INTERVAL_S, ended)
         since = self._since if ended == self._ended else None
-        return _Look(min(_MAX_LOOK_S, 2 * self.seconds), ended, since)
+        return _Measurement(min(_MAX_INTERVAL_S, 2 * self.seconds), ended, since)
 
 
 class ThreadPool:
@@ -87,7 +97,7 @@ class ThreadPool:
         self._resuming: deque[threading.Lock] = deque()
         self._growing = False
         self._stopped = False
-        self._watching = self._most == limit  # nothing to find out
+        self._is_measuring = self._most == limit  # nothing to find out
         self._ended = 0  # executions; only whether it changes matters, so nobody locks it
         self._limiter: Any = None
 
@@ -101,46 +111,56 @@ class ThreadPool:
     def _ask_for_more(self) -> None:
         if self._slots < self._most:
             self._grow()
-        elif not self._watching:
-            self._watch()
+        elif not self._is_measuring:
+            self._measure()
 
     def _grow(self) -> None:
-        with self._lock:
-            if self._slots >= self._most or self._growing:
-                return
-            self._slots += 1
-            self._growing = True
-        loop.spawn(self._host)
+        grown = False
+        try:
+            with self._lock:
+                if self._slots >= self._most or self._growing or self._stopped:
+                    return
+                self._slots, self._growing, grown = self._slots + 1, True, True
+            loop.spawn(self._host)
+        except BaseException:  # no loop can be started, or an alarm of the user's
+            if grown:
+                self._not_grown()
+            raise
 
-    def _watch(self) -> None:
-        """Look again and again, on the service loop, whether more workers would be of use."""
+    def _not_grown(self) -> None:
         with self._lock:
-            if self._watching:
-                return
-            self._watching = True
-        loop.call_later(_LOOK_S, self._look, _Look(_LOOK_S, self._ended))
+            self._slots -= 1
+            self._growing = False
 
-    def _look(self, now: _Look) -> None:
+    def _measure(self) -> None:
+        """Measure again and again, on the service loop, whether more workers would be of use."""
+        with self._lock:
+            if self._is_measuring:
+                return
+            self._is_measuring = True
+        loop.call_later(_INTERVAL_S, self._consider_more, _Measurement(_INTERVAL_S, self._ended))
+
+    def _consider_more(self, measured: _Measurement) -> None:
         # First the flag, then the queue: an `add` puts into the queue and then sees the flag.
-        self._watching = False
+        self._is_measuring = False
         if self._stopped or self._ready.qsize() <= self._idle:
             return
         if self._slots < self._most:  # the last ones are about to start
             self._ask_for_more()
-        elif now.is_waste():
+        elif measured.is_waste():
             self._most = min(self._limit, 2 * self._most)
             self._grow()
-        elif now.is_standstill(self._ended):
+        elif measured.is_standstill(self._ended):
             # What keeps the processor busy may be what waits for the queued tasks.
             self._most = min(self._limit, self._most + max(1, self._most // 4))
             self._grow()
         with self._lock:
-            if self._watching or self._most == self._limit:
-                self._watching = True
+            if self._is_measuring or self._most == self._limit:
+                self._is_measuring = True
                 return
-            self._watching = True
-        then = now.next(self._ended, fresh=self._slots < self._most)
-        loop.call_later(then.seconds, self._look, then)
+            self._is_measuring = True
+        then = measured.following(self._ended, fresh=self._slots < self._most)
+        loop.call_later(then.seconds, self._consider_more, then)
 
     async def _host(self) -> None:
         """Keep one worker thread of anyio's busy for as long as this pool needs it."""
@@ -152,14 +172,21 @@ class ThreadPool:
         await anyio.to_thread.run_sync(self._run, limiter=self._limiter, abandon_on_cancel=True)
 
     def _run(self) -> None:
+        bear_ordinary_threads()
+        try:
+            self._work_on()
+        finally:
+            bear_ordinary_threads(False)  # the thread is anyio's again
+
+    def _work_on(self) -> None:
         self._growing = False
         if self._ready.qsize() > 1:
             self._ask_for_more()
         while True:
-            execution = self._next()
+            execution = self._take_next()
             if execution is None:
-                with self._lock:
-                    self._slots -= 1
+                self._ready.put(None)  # for the next one
+                self._give_slot_back()
                 return
             if execution is not _WAKE:
                 self._work(execution)
@@ -168,7 +195,7 @@ class ThreadPool:
             if self._resuming and self._hand_over():
                 return
 
-    def _next(self) -> Execution | None:
+    def _take_next(self) -> Execution | None:
         try:
             return self._ready.get_nowait()
         except Empty:
@@ -176,6 +203,8 @@ class ThreadPool:
         with self._lock:
             if self._resuming:  # came just now: it saw no idle worker that it could wake
                 return _WAKE  # type: ignore[no-any-return]
+            if self._stopped:
+                return None
             self._idle += 1
         execution = self._ready.get()
         with self._lock:
@@ -196,28 +225,31 @@ class ThreadPool:
 
     def release(self) -> None:
         """The calling worker waits for another task: let others have its slot."""
-        with self._lock:
-            self._slots -= 1
-            if self._resuming:
-                self._slots += 1
-                self._resuming.popleft().release()
-                return
-        if self._ready.qsize() > self._idle:
+        if not self._give_slot_back() and self._ready.qsize() > self._idle:
             self._ask_for_more()
+
+    def _give_slot_back(self) -> bool:
+        """Give this worker's slot to a task that wants to go on, if there is one; say so."""
+        with self._lock:
+            if self._resuming:
+                self._resuming.popleft().release()
+                return True
+            self._slots -= 1
+            return False
 
     def reacquire(self) -> None:
         """The calling worker goes on after a wait, as soon as there is a slot."""
-        gate = threading.Lock()
+        turn = threading.Lock()
         with self._lock:
             if self._slots < self._limit:
                 self._slots += 1
                 return
-            gate.acquire()
-            self._resuming.append(gate)
+            turn.acquire()
+            self._resuming.append(turn)
             send_home = self._idle > 0
         if send_home:
             self._ready.put(_WAKE)  # an idle worker wakes and hands its slot over
-        gate.acquire()
+        turn.acquire()
 
     def drain(self) -> list[Execution]:
         """Take back all queued executions."""
@@ -226,17 +258,19 @@ class ThreadPool:
             try:
                 execution = self._ready.get_nowait()
             except Empty:
+                if self._stopped:
+                    self._ready.put(None)
                 return taken
             if execution is not None and execution is not _WAKE:
                 taken.append(execution)
 
     def stop(self) -> None:
         """Send all workers home when they are done with what they do."""
-        self._stopped = True
         with self._lock:
-            count = self._slots
-        for _ in range(count):
-            self._ready.put(None)
+            self._stopped = True  # from now on nobody grows and nobody begins to wait for work
+        self._ready.put(None)  # stays in the queue: whoever finds it leaves it to the next one
+        if self._most > FEW:
+            loop.thin_out()
 
 
 class _Wake:

@@ -10,7 +10,8 @@ from cli_builder import ROOT, Record, Shell
 from click.testing import CliRunner, Result
 
 from flowdeck import settings
-from flowdeck_store.writer import Session
+from flowdeck.runs import recorder as recording
+from flowdeck_store.session import RecordingSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home, a working directory of the test's own, no settings of this machine."""
     folder = tmp_path / "home"
-    for name in [n for n in os.environ if n.startswith("FLOWDECK_") or n in {"NO_COLOR", "TERM"}]:
+    for name in [
+        n
+        for n in os.environ
+        if n.startswith("FLOWDECK_") or n in {"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM"}
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FLOWDECK_HOME", str(folder))
     monkeypatch.setenv("FLOWDECK_CONFIG", os.devnull)
@@ -29,8 +34,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    settings.use_from_here(settings.Overrides({}))  # whatever an earlier test left in force
     settings.reload()
     yield folder
+    recording.close_all()
     monkeypatch.undo()
     settings.reload()
 
@@ -59,7 +66,7 @@ def shell() -> Iterator[Shell]:
 def record(home: Path) -> Iterator[Record]:
     """A record that this process writes."""
     warnings: list[str] = []
-    session = Session.open(home, version="test", on_warning=warnings.append)
+    session = RecordingSession.open(home, version="test", on_warning=warnings.append)
     yield Record(home, session)
     session.close()
     assert warnings == []

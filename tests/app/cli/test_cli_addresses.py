@@ -56,12 +56,23 @@ def test_an_address_where_nobody_listens_is_exit_code_2(cli: Any, scheme: str) -
     assert f"127.0.0.1:{port} refuses the connection" in found["found"]
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize(
-    ("scheme", "says"),
+    ("scheme", "says", "answer"),
     [
-        pytest.param("tcp", "does not talk like a Dask scheduler", marks=pytest.mark.dask),
-        pytest.param("ray", "is not Ray|no Ray answered within 8 seconds", marks=pytest.mark.ray),
+        pytest.param(scheme, says, ANSWERS[name], id=f"{scheme}-{name}", marks=marks)
+        for scheme, name, says, *marks in [
+            ("tcp", "http", "does not talk like a Dask scheduler", pytest.mark.dask),
+            ("tcp", "silent", "does not talk like a Dask scheduler", pytest.mark.dask),
+            ("ray", "http", "is not Ray", pytest.mark.ray),
+            # It waits for 8 seconds; so do flows, of which tests/faults/test_ray_faults.py is.
+            (
+                "ray",
+                "silent",
+                "no Ray answered within 8 seconds",
+                pytest.mark.ray,
+                pytest.mark.long,
+            ),
+        ]
     ],
 )
 def test_something_else_that_answers_is_bad(

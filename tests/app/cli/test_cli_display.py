@@ -22,11 +22,13 @@ import pytest
 from cli_builder import T0, until, write
 from rich.console import Console
 
-from flowdeck_app.cli.display import Frame, Prints
-from flowdeck_app.text.look import Look
-from flowdeck_app.text.progress import progress
+from flowdeck.output.whole_lines import Lines
+from flowdeck_app.cli.display import Children, Frame, Prints
+from flowdeck_app.drawing.look import Look
+from flowdeck_app.drawing.signs import ASCII
+from flowdeck_app.reports.progress import progress
 from flowdeck_store import states as st
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from cli_builder import Record, Shell
@@ -34,16 +36,23 @@ if TYPE_CHECKING:
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+def _lead_session() -> None:
+    """Make the terminal the process's own, as a login does: it is told when that goes."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A command on a terminal of 100 x 30 cells."""
 
-    def __init__(self, shell: Shell, *args: str, stdout: Any = None) -> None:
+    def __init__(self, shell: Shell, *args: str, stdout: Any = None, session: bool = False) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         env = {**os.environ, **shell.env, "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
-            shell.command(*args), stdin=slave, stdout=stdout or slave, stderr=slave, env=env
-        )
+            shell.command(*args), stdin=slave, stdout=stdout or slave, stderr=slave, env=env,
+            preexec_fn=_lead_session if session else None,
+        )  # fmt: skip
         os.close(slave)
         self.output = b""
 
@@ -117,16 +126,37 @@ def test_a_run_is_shown_live_with_its_prints_above(shell: Shell, home: Path) -> 
         terminal.see("▸ 3")
         assert "▸ Running  brave-otter  slow  #1" in terminal.text
         assert "work-" in terminal.text
-        assert "Created task run" in terminal.text
+        terminal.see("| INFO    |")  # which of the last lines a picture catches is chance
         Path("go").touch()
         assert terminal.end() == 1
-        assert "ValueError: one is bad" in terminal.text
-        tail = terminal.text.rpartition("ValueError: one is bad")[2]
-        assert "✗ Failed  brave-otter  slow  #1" in tail
+        shown, _, tail = terminal.text.rpartition("✗ Failed  brave-otter  slow  #1")
+        assert "ValueError: one is bad" in shown
+        assert "  work-1 ValueError: one is bad" in tail
         assert "✓ 2 completed  ✗ 1 failed" in tail
         assert "flowdeck task 1.2 shows the traceback" in tail
         assert terminal.output.rstrip().endswith(b"variables")
         assert terminal.output.count(b"\x1b[?25l") == terminal.output.count(b"\x1b[?25h") == 1
+
+
+def _left_standing(output: bytes) -> list[str]:
+    """Return what stands on a terminal in the end: pictures are wiped out, and with them lines whose
+    ends had not come when they were drawn."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", output.decode()):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part.startswith("\x1b"):
+            row -= int(part[2:-1] or 1) if part.endswith("A") else 0
+        else:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    return lines
 
 
 def test_thousands_of_prints_all_arrive_and_cause_few_redraws(shell: Shell, home: Path) -> None:
@@ -136,7 +166,7 @@ def test_thousands_of_prints_all_arrive_and_cause_few_redraws(shell: Shell, home
     with Terminal(shell, "run", "slow.py", "-p", "lines=5000") as terminal:
         terminal.end()
         seconds = time.monotonic() - started
-        printed = [line for line in terminal.text.splitlines() if line.startswith("line ")]
+        printed = [x for x in _left_standing(terminal.output) if x.startswith("line ")]
         assert printed == [f"line {n}" for n in range(5000)]
         assert terminal.text.count("Running  ") < 25 * seconds + 10
 
@@ -245,21 +275,163 @@ def test_progress_is_plain_text_for_plain_looks(record: Record) -> None:
     with Reader.open(record.home) as reader:
         run = reader.run_by_uid(uid)
     assert run is not None
-    look = Look(now_us=T0 + 61_000_000, width=60, ascii=True)
-    assert progress(run, [], [], look) == ["> Running  brave-otter  etl  #1  1m 00s"]
+    look = Look(now_us=T0 + 61_000_000, width=60, symbols=ASCII)
+    assert progress(run, [], None, [], look) == ["> Running  brave-otter  etl  #1  1m 00s"]
 
 
 def test_prints_wait_for_the_next_picture_and_know_their_terminal() -> None:
     parts: collections.deque[str] = collections.deque()
-    prints = Prints(sys.__stdout__ or sys.stdout, parts)
+    children = Children()
+    prints = Prints(sys.__stdout__ or sys.stdout, lines := Lines(parts.append), children)
     print("a", "b", file=prints)
     print("half", end="", file=prints, flush=True)
-    assert "".join(parts) == "a b\nhalf"
+    assert "".join(parts) == "a b\n"
+    assert lines.halves() == ["half"]
     assert prints.isatty()
     assert prints.encoding
     assert prints.buffer is (sys.__stdout__ or sys.stdout).buffer
     with pytest.raises(TypeError):
         prints.write(b"bytes")  # type: ignore[arg-type]
+    children.close()
+
+
+#: Tasks that print a line in turns: none writes a piece before all have written the one before.
+IN_TURNS = """
+    import os, sys, threading
+    from flowdeck import flow, task
+
+    barrier = threading.Barrier(3)
+
+    class Slow:
+        def __init__(self, text):
+            self.text = text
+        def __str__(self):
+            barrier.wait(30)
+            return str(self.text)
+
+    @task
+    def work(x):
+        print("printed", Slow(x), Slow("whole"))
+
+    @flow
+    def turns():
+        work.map(range(3))
+"""
+EXPECTED = ["printed 0 whole", "printed 1 whole", "printed 2 whole"]
+#: Streams that write each piece at once, as containers like to have them.
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+
+
+def test_tasks_that_print_at_the_same_time_print_whole_lines_on_the_terminal(
+    shell: Shell, home: Path
+) -> None:
+    write("turns.py", IN_TURNS)
+    with Terminal(shell, "run", "turns.py") as terminal:
+        assert terminal.end() == 0
+    printed = [line for line in terminal.text.splitlines() if "printed" in line]
+    assert sorted(printed) == EXPECTED
+
+
+@pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",)])
+def test_tasks_that_print_at_the_same_time_print_whole_lines_into_pipes(
+    shell: Shell, home: Path, options: tuple[str, ...]
+) -> None:
+    write("turns.py", IN_TURNS)
+    done = shell("run", "turns.py", *options, env=UNBUFFERED)
+    assert done.returncode == 0
+    lines = (done.stderr if options == ("--json",) else done.stdout).splitlines()
+    assert sorted(line for line in lines if "printed" in line) == EXPECTED
+
+
+def test_whole_lines_reach_stdout_in_a_file_while_the_display_is_on_the_terminal(
+    shell: Shell, home: Path
+) -> None:
+    write("turns.py", IN_TURNS)
+    shell.env |= UNBUFFERED
+    with (
+        Path("out.txt").open("w") as out,
+        Terminal(shell, "run", "turns.py", stdout=out) as terminal,
+    ):
+        assert terminal.end() == 0
+    assert sorted(Path("out.txt").read_text().splitlines()) == EXPECTED
+
+
+def test_whole_lines_reach_the_log_of_a_detached_run(shell: Shell, home: Path) -> None:
+    write("turns.py", IN_TURNS)
+    assert shell("run", "turns.py", "--detach").returncode == 0
+    assert shell("wait", "@last").returncode == 0
+    (log,) = home.rglob("launches/*.log")
+    printed = [line for line in log.read_text().splitlines() if "printed" in line]
+    assert sorted(printed) == EXPECTED
+
+
+FORKS = """
+    import multiprocessing
+    from flowdeck import flow, task
+
+    def child(number):
+        print("child", number, "x" * (50_000 if number == 2 else 1))
+
+    @task
+    def work():
+        print("parent", end=" ")
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            pool.map(child, range(4), chunksize=1)
+        process = multiprocessing.get_context("fork").Process(target=print, args=("last",))
+        process.start()
+        process.join()
+        print("prints")
+
+    @flow
+    def forks():
+        work.submit()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_prints_of_forked_children_stand_above_the_picture(shell: Shell, home: Path) -> None:
+    write("forks.py", FORKS)
+    with Terminal(shell, "run", "forks.py") as terminal:
+        assert terminal.end() == 0
+    lines = terminal.text.splitlines()
+    for expected in ("child 0 x", "child 1 x", "child 3 x", "last", "parent prints"):
+        assert lines.count(expected) == 1, expected
+    assert sum(line.count("xxxx") for line in lines) == 50_000 // 4
+
+
+DOTS = """
+    import pathlib, time
+    from flowdeck import flow
+
+    @flow
+    def dots():
+        for part in ("begun", ".", "."):
+            print(part, end="")
+        deadline = time.monotonic() + 60
+        while not pathlib.Path("go").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        print(" done")
+"""
+
+
+def test_progress_in_a_line_without_an_end_is_seen_while_it_goes_on(
+    shell: Shell, home: Path
+) -> None:
+    write("dots.py", DOTS)
+    with Terminal(shell, "run", "dots.py") as terminal:
+        terminal.see("begun..")
+        Path("go").touch()
+        assert terminal.end() == 0
+        assert "begun.. done" in [line.strip() for line in terminal.text.splitlines()]
+    Path("go").unlink()
+    shell.env |= UNBUFFERED
+    out = Path("out.txt")
+    with out.open("w") as file:
+        process = shell.start("run", "dots.py", stdout=file)
+        until(lambda: out.read_text() == "begun..")
+        Path("go").touch()
+        assert process.wait(timeout=50) == 0
+    assert out.read_text() == "begun.. done\n"
 
 
 def test_a_display_without_a_record_disturbs_nobody(

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+import os
+import sqlite3
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_builder import SECOND, T0, Record, exception_dict, objects
+from cli_builder import SECOND, T0, Record, exception_dict, objects, write
 
 from flowdeck_store import events
 from flowdeck_store import states as st
+from flowdeck_store.upkeep.retention import delete_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli_builder import Shell
+
+    from flowdeck_store.read.reader import Reader
 
 FLOW_RUN = {
-    "id", "uid", "name", "flow", "file", "state", "state_type", "message", "runner", "parameters",
+    "id", "notes", "uid", "name", "flow", "file", "state", "state_type", "message", "runner", "parameters",
     "tags", "created", "started", "ended", "duration", "tasks", "parent_task_run", "pid", "host",
+    "cause",
 }  # fmt: skip
 TASK_RUN = {
-    "id", "uid", "flow_run", "name", "task", "state", "state_type", "message", "created", "started",
+    "id", "uid", "flow_run", "name", "label", "task", "state", "state_type", "message", "created", "started",
     "ended", "duration", "attempt", "worker", "upstream", "result", "failure",
+    "tags", "inputs", "progress", "usage",
 }  # fmt: skip
 
 
@@ -55,7 +69,7 @@ def test_runs_are_listed_newest_first(cli: Any, record: Record, failed: str) -> 
     assert first.split()[:5] == ["2", "calm-heron", "train", "✓", "Completed"]
     assert second.split()[:5] == ["1", "odd-lynx", "etl", "✗", "Failed"]
     assert "2/2" in second
-    assert second.endswith("fetch-1: ValueError: bad page 3")
+    assert second.endswith("fetch-1 ValueError: bad page 3")
 
 
 def test_failed_tasks_show_in_a_list_of_runs_whatever_became_of_the_run(
@@ -67,6 +81,28 @@ def test_failed_tasks_show_in_a_list_of_runs_whatever_became_of_the_run(
     line = cli("runs").stdout.splitlines()[1]
     assert "✓ Completed" in line
     assert "✗ 1  2/2" in line
+
+
+def test_every_view_of_a_failed_run_names_the_same_cause(cli: Any, record: Record) -> None:
+    """The flow's own exception, not that of a task which it may have handled."""
+    uid = record.run(
+        "odd-lynx", code=st.FAILED, message="Flow run encountered an exception. KeyError: 'day'"
+    )
+    record.task(
+        uid, 1, "fetch-0", code=st.FAILED,
+        message="Task run encountered an exception ValueError: no",
+    )  # fmt: skip
+    for verb in (["runs"], ["show", "1"], ["watch", "1"], ["wait", "1"]):
+        text = cli(*verb).stdout
+        assert "KeyError: 'day'" in text, verb
+        assert "run encountered an exception" not in text, verb
+    assert cli("runs").stdout.splitlines()[1].endswith("concurrent  KeyError: 'day'")
+    cause = {"headline": "KeyError: 'day'", "task_run": None, "error": "KeyError: 'day'"}
+    for verb in (["runs"], ["show", "1"], ["wait", "1"]):
+        assert objects(cli(*verb, "--json"))[0]["cause"] == cause
+    for verb in (["tasks", "1"], ["task", "1.1"]):
+        assert "encountered" not in cli(*verb).stdout
+        assert "ValueError: no" in cli(*verb).stdout
 
 
 def test_runs_as_json_have_exactly_the_fields_of_the_contract(cli: Any, failed: str) -> None:
@@ -131,7 +167,7 @@ def test_show_tells_everything_about_a_run(cli: Any, failed: str) -> None:
     ):  # fmt: skip
         assert part in text
     [run] = objects(cli("show", "@last", "--json"))
-    assert run.keys() == FLOW_RUN
+    assert run.keys() == FLOW_RUN | {"provenance"}
 
 
 @pytest.mark.parametrize(
@@ -327,3 +363,44 @@ def test_a_task_run_is_found_by_task_and_index_when_its_name_holds_a_hash(
     assert objects(cli("task", "@last/fetch-3", "--json"))[0]["id"] == "1.2"
     assert objects(cli("task", "@last/fetch-3633879f-1", "--json"))[0]["id"] == "1.3"
     assert cli("task", "@last/fetch-4").exit_code == 2
+
+
+def test_a_record_that_another_program_has_locked_is_waited_for_with_a_word(
+    shell: Shell, home: Path
+) -> None:
+    write("one.py", "from flowdeck import flow\n\n\n@flow\ndef one():\n    pass\n")
+    assert shell("run", "one.py", "-q").returncode == 0
+    other = sqlite3.connect(home / "flowdeck.db", isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")  # keeps readers out, too
+    reading = subprocess.Popen(
+        shell.command("runs"), env={**os.environ, **shell.env}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert reading.stderr is not None
+    assert "locked the record; waiting" in reading.stderr.readline()
+    other.close()
+    out, _ = reading.communicate(timeout=50)
+    assert reading.returncode == 0
+    assert "one" in out
+
+
+@pytest.mark.parametrize(
+    ("verb", "act"), [("wait", "waited for"), ("watch", "watched")], ids=["wait", "watch"]
+)
+def test_a_run_that_is_deleted_meanwhile_has_no_end(
+    cli: Any, record: Record, home: Path, monkeypatch: pytest.MonkeyPatch, verb: str, act: str
+) -> None:
+    uid = record.run(code=st.RUNNING)
+
+    def deleted(reader: Reader, deadline: float | None = None) -> Iterator[bool]:
+        yield True  # the run is seen as it goes on
+        record.state(uid, 0, st.COMPLETED)
+        record.flushed(uid)
+        delete_runs(home, [1])
+        yield True
+
+    monkeypatch.setattr("flowdeck_app.cli.following.changes", deleted)
+    result = cli(verb, "@last")
+    assert result.exit_code == 2
+    assert result.stderr == f"flowdeck: brave-otter was deleted while it was {act}.\n"

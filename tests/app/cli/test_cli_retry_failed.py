@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cli_builder import objects, runs, write
 
-from flowdeck_store.reader import Reader
+from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
     from cli_builder import Shell
@@ -58,6 +58,11 @@ def states(home: Path, run_id: int) -> list[str]:
         return [task.state for task in reader.tasks(run_id)]
 
 
+def labels(home: Path) -> list[str]:
+    with Reader.open(home) as reader:
+        return [task.label for task in reader.tasks(1)]
+
+
 def test_it_says_what_is_reused_and_runs_the_rest(shell: Shell, home: Path, failed: Path) -> None:
     told = shell("retry", "@last", "--failed", "-q")
     assert told.returncode == 0, told.stderr
@@ -78,12 +83,59 @@ def test_a_dry_run_only_says_it(shell: Shell, home: Path, failed: Path) -> None:
     assert told.returncode == 0
     first, *rest = told.stdout.splitlines()
     assert first == "4 reused, 3 run again: 2 failed, 1 had not started."
-    assert [line.split()[0] for line in rest] == ["1.5", "1.6", "1.7"]
+    assert [line.split()[0] for line in rest[:3]] == ["1.5", "1.6", "1.7"]
+    assert [line.split() for line in rest[3:]] == [
+        [f"1.{no}", label, "reused"] for no, label in enumerate(labels(home)[:4], 1)
+    ]
     [found] = objects(shell("retry", "1", "--failed", "-n", "--json"))
     assert found["reused"] == 4
     assert [item["why"] for item in found["again"]] == ["failed", "failed", "not_started"]
     assert len(runs(home)) == 1
     assert not failed.exists()
+
+
+def test_a_dry_run_with_other_parameters_says_what_it_cannot_know(
+    shell: Shell, home: Path, failed: Path
+) -> None:
+    told = shell("retry", "1", "--failed", "-n", "-p", "count=5", "--runner", "sequential")
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[0] == (
+        "at most 4 reused, at least 3 run again: 2 failed, 1 had not started. "
+        "What depends on count runs again too: the value is another than then."
+    )
+    [found] = objects(shell("retry", "1", "--failed", "-n", "-p", "count=5", "--json"))
+    assert (found["exact"], found["changed"]) == (False, ["count"])
+    told = shell("retry", "1", "--failed", "-p", "count=5", "-q")
+    assert "at most 4 reused" in told.stderr
+
+
+def test_the_same_value_given_again_changes_nothing(shell: Shell, home: Path, failed: Path) -> None:
+    [found] = objects(shell("retry", "1", "--failed", "-n", "-p", "count=4", "--json"))
+    assert (found["reused"], found["exact"], found["changed"]) == (4, True, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-p", "coutn=5"), "did you mean count?"),
+        (("--runner", "dusk"), "dusk"),
+        (("-p", "count"), "-p needs name=value"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would_refuse(
+    shell: Shell, failed: Path, options: tuple[str, ...], said: str
+) -> None:
+    told = shell("retry", "1", "--failed", "-n", *options)
+    assert told.returncode == 2
+    assert said in told.stderr
+
+
+def test_a_dry_run_says_that_the_code_is_gone(shell: Shell, failed: Path) -> None:
+    Path("etl.py").unlink()
+    told = shell("retry", "1", "--failed", "-n")
+    assert told.returncode == 0
+    assert "4 reused" in told.stdout
+    assert "it cannot start as it is" in told.stderr
 
 
 def test_detached_and_with_other_parameters_and_another_runner(

@@ -53,7 +53,7 @@ def test_the_short_help_of_the_group_is_about_the_verb(verb: str) -> None:
     command = flowdeck.get_command(click.Context(flowdeck), verb)
     assert command is not None
     assert command.name == verb
-    assert VERBS[verb][1].endswith(".")
+    assert VERBS[verb].endswith(".")
 
 
 def test_an_unknown_verb_gets_a_near_match(cli: Any) -> None:
@@ -126,10 +126,10 @@ def test_a_file_that_is_no_store_is_exit_code_3_and_names_the_path(cli: Any, hom
 def test_store_errors_have_exit_code_3(
     cli: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("flowdeck_store.reader.Reader.open", fail)
+    monkeypatch.setattr("flowdeck_store.read.reader.Reader.open", fail)
     result = cli("runs")
     assert result.exit_code == 3
     assert result.stderr == f"flowdeck: {error}\n"
@@ -138,10 +138,10 @@ def test_store_errors_have_exit_code_3(
 def test_a_fault_of_ours_is_a_sentence_and_not_a_traceback(
     cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("oops")
 
-    monkeypatch.setattr("flowdeck_store.reader.Reader.open", fail)
+    monkeypatch.setattr("flowdeck_store.read.reader.Reader.open", fail)
     result = cli("runs")
     assert result.exit_code == 1
     assert "something went wrong inside flowdeck: RuntimeError: oops" in result.stderr
@@ -151,10 +151,10 @@ def test_a_fault_of_ours_is_a_sentence_and_not_a_traceback(
 def test_ctrl_c_in_a_reading_verb_is_exit_code_130(
     cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flowdeck_store.reader.Reader.open", interrupt)
+    monkeypatch.setattr("flowdeck_store.read.reader.Reader.open", interrupt)
     result = cli("runs")
     assert (result.exit_code, result.output) == (130, "")
 

@@ -1,0 +1,1 @@
+"""Verbs that find, run, repeat and stop flows."""

@@ -1,0 +1,1 @@
+"""Verbs that keep the record, and the installation, in order."""

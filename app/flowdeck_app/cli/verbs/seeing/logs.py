@@ -1,0 +1,88 @@
+"""``flowdeck logs``: log lines, also while they are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from flowdeck_app.cli.errors import Trouble
+from flowdeck_app.cli.following import LogLines
+from flowdeck_app.cli.options import complete_run, json_option
+from flowdeck_app.cli.output import echo, echo_json, stream_look
+from flowdeck_app.cli.record import reading
+from flowdeck_app.cli.selection import run_or_task
+
+if TYPE_CHECKING:
+    from flowdeck_store.read.reader import Reader
+    from flowdeck_store.read.records import FlowRunRecord
+
+
+@click.command("logs")
+@click.argument("ref", metavar="RUN|TASK_RUN", shell_complete=complete_run)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "-l", "--level", metavar="LEVEL", help="This level and above (INFO, WARNING, 30 ...)."
+)
+@click.option("-t", "--task", "task_name", metavar="T", help="Only of this task (fetch, fetch-3*).")
+@click.option("-s", "--search", metavar="TEXT", help="Only lines that contain TEXT.")
+@click.option(
+    "-n",
+    "--tail",
+    type=click.IntRange(min=0),
+    help="Only the last N lines; 0: none that are there.",
+)
+@json_option
+def command(
+    ref: str,
+    follow: bool,
+    level: str | None,
+    task_name: str | None,
+    search: str | None,
+    tail: int | None,
+    as_json: bool,
+) -> None:
+    """Show the log lines of a flow run or of one task run, oldest first.
+
+    \b
+    Example:
+      flowdeck logs @last -f --level WARNING
+    """
+    minimum = _level(level)
+    with reading() as reader:
+        run, no = run_or_task(reader, ref)
+        query = None
+        if task_name is not None and no is None:
+            no, query = _of_task(reader, run, task_name)
+        source = LogLines(reader, run, no, query, minimum, search)
+        for batch in source.batches(follow=follow, tail=tail):
+            if as_json:
+                from flowdeck_store.read import json_shape
+
+                echo_json(json_shape.log(record) for record in batch)
+            else:
+                echo(source.drawn(batch, stream_look()))
+
+
+def _of_task(reader: Reader, run: FlowRunRecord, name: str) -> tuple[int | None, str | None]:
+    """Return the number of the one task run that is meant, or a filter for several."""
+    from flowdeck_store.errors import Ambiguous, NotFound
+    from flowdeck_store.query.language import quote
+
+    if "*" in name:
+        return None, f"task:{name}"
+    try:
+        return reader.resolve_task(f"{run.id}/{name}").no, None
+    except (NotFound, Ambiguous):
+        return None, f"task:{quote(name)}"
+
+
+def _level(text: str | None) -> int:
+    if text is None:
+        return 0
+    from flowdeck_app.drawing.levels import NUMBERS, level_number
+
+    number = level_number(text)
+    if number is None:
+        raise Trouble(f"{text!r} is not a log level.", f"levels are {', '.join(NUMBERS)}.")
+    return number

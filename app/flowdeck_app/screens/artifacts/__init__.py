@@ -1,0 +1,1 @@
+"""What a run wanted shown: the list of its artifacts, and one of them."""

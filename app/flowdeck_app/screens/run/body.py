@@ -1,0 +1,278 @@
+"""The part of a run's screen below its header: tabs, filters, and the view of each tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Unpack, cast
+
+from textual import on
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import ContentSwitcher
+
+from flowdeck_app.events.living import Living
+from flowdeck_app.screens.artifacts.pane import ArtifactTable
+from flowdeck_app.screens.run.filters import LogFilter, TaskFilter
+from flowdeck_app.screens.run.graph import GraphPane
+from flowdeck_app.screens.run.logs import LogsPane
+from flowdeck_app.screens.run.panes import (
+    Pane,
+    ParamsPane,
+    TaskPicked,
+    TimelinePane,
+)
+from flowdeck_app.screens.run.path import PathLegend
+from flowdeck_app.screens.run.tables import ResultTable
+from flowdeck_app.screens.run.tasks import TasksPane
+from flowdeck_app.screens.run.workers import WorkersPane
+from flowdeck_app.widgets.lines.messages import Changed
+from flowdeck_app.widgets.query_bar import QueryBar
+from flowdeck_app.widgets.tabs import Tab, TabStrip
+from flowdeck_store.query.language import quote
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from flowdeck_app.widgets.guard import Names
+    from flowdeck_store.read.records import FlowRunRecord
+    from flowdeck_store.read.summaries import TaskGroup
+
+#: Tabs; the pane of each has its key as id.
+TABS: Final = (
+    Tab("tasks", "Tasks"),
+    Tab("timeline", "Timeline"),
+    Tab("graph", "Graph"),
+    Tab("logs", "Logs"),
+    Tab("results", "Results"),
+    Tab("params", "Params"),
+)
+#: Tabs that the filter of tasks acts on.
+BY_TASK: Final = frozenset({"tasks", "timeline"})
+
+
+class RunBody(Living, Vertical):
+    """Holds what the panes share: which tab is shown, the filters, and the tasks of the run.
+
+    Args:
+        run_id: number of the flow run.
+    """
+
+    class ChoicesCleared(Message):
+        """No chip is filtered by any more."""
+
+    def __init__(self, run_id: int, **names: Unpack[Names]) -> None:
+        super().__init__(**names)
+        self.run_id = run_id
+        self._groups: tuple[TaskGroup, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Yield tabs, filters and panes."""
+        yield TabStrip(TABS, id="run-tabs")
+        yield TaskFilter(id="task-query")
+        yield LogFilter(id="log-query")
+        with ContentSwitcher(initial="tasks", id="run-panes"):
+            yield TasksPane(self.run_id, id="tasks")
+            yield TimelinePane(self.run_id, id="timeline")
+            yield GraphPane(self.run_id, id="graph")
+            yield LogsPane(self.run_id, id="logs")
+            yield ResultTable(self.run_id, id="results")
+            yield ArtifactTable(self.run_id, id="artifacts")
+            yield WorkersPane(self.run_id, id="workers")
+            yield ParamsPane(id="params")
+        yield PathLegend(id="run-path")
+
+    @property
+    def tabs(self) -> TabStrip:
+        """The tabs."""
+        return self.query_one("#run-tabs", TabStrip)
+
+    @property
+    def tab(self) -> str:
+        """Key of the shown tab."""
+        return self.tabs.active
+
+    @property
+    def pane(self) -> Pane:
+        """The view of the shown tab."""
+        return cast("Pane", self.query_one(f"#{self.tab}"))
+
+    @property
+    def tasks(self) -> TasksPane:
+        """The view of the first tab."""
+        return self.query_one(TasksPane)
+
+    @property
+    def filter_bar(self) -> TaskFilter | LogFilter:
+        """The filter that is opened on the shown tab."""
+        return self.query_one(LogFilter) if self.tab == "logs" else self.query_one(TaskFilter)
+
+    @property
+    def filter_text(self) -> str:
+        """The filter that the shown tab is under."""
+        filtered = self.tab == "logs" or self.tab in BY_TASK
+        return self.filter_bar.in_force if filtered else ""
+
+    # -- showing ---------------------------------------------------------------------------
+
+    def show_run(self, run: FlowRunRecord) -> None:
+        """Tell every pane: all count from the same moment to the same moment."""
+        self.tabs.set_count("tasks", run.n_tasks)
+        self.tabs.set_count("logs", run.n_logs)
+        for tab in TABS:
+            cast("Pane", self.query_one(f"#{tab.key}")).show_run(run)
+        self.query_one(ArtifactTable).show_run(run)
+        self.query_one(WorkersPane).show_run(run)
+        self.query_one(PathLegend).show_run(run)
+
+    def show_groups(self, groups: tuple[TaskGroup, ...]) -> None:
+        """Take note of the tasks of the run, and show them where they are shown."""
+        self._groups = groups
+        self.tasks.show_groups(groups)
+
+    def renew(self) -> None:
+        """Show the present tab as it is now, under the present filter."""
+        self.query_one(LogsPane).show_level(self.query_one(LogFilter).level)
+        self.pane.renew(self.filter_text)
+        self.query_one(PathLegend).renew(self.tab)
+
+    def focus_rows(self) -> None:
+        """Put the focus on the main view of the tab."""
+        self.pane.focus_rows()
+
+    # -- tabs ------------------------------------------------------------------------------
+
+    @on(TabStrip.Chosen, "#run-tabs")
+    def _tab_chosen(self, message: TabStrip.Chosen) -> None:
+        self.query_one("#run-panes", ContentSwitcher).current = message.key
+        chosen = self.tasks.chosen
+        if message.key == "workers" and chosen is not None:
+            self.query_one(WorkersPane).show_worker(chosen.worker or "")
+        self.call_after_refresh(self._tab_shown)
+
+    def _tab_shown(self) -> None:
+        self.renew()
+        self.focus_rows()
+        self.screen.refresh_bindings()
+
+    def show_tasks(self) -> None:
+        """Show the table of task runs."""
+        self.tasks.set_grouped(False, self._groups)
+        self.tabs.choose("tasks")
+
+    def change_grouping(self) -> None:
+        """Group the tasks, or change what the timeline's bars are."""
+        if self.tab == "timeline":
+            self.query_one("#timeline", TimelinePane).change_lanes(self.filter_text)
+        elif self.tab == "tasks":
+            self.tasks.set_grouped(not self.tasks.grouped, self._groups)
+            self.call_after_refresh(self.focus_rows)
+
+    @on(TaskPicked)
+    def _task_picked(self, message: TaskPicked) -> None:
+        """Show the task runs of a task."""
+        message.stop()
+        group = next((group for group in self._groups if group.task_key == message.key), None)
+        if group is not None:
+            self.show_tasks()
+            self.query_one(TaskFilter).open(f"task:{quote(group.task)}")
+            self.focus_rows()
+
+    @on(Changed, "#results")
+    def _results_came(self, message: Changed) -> None:
+        self.tabs.set_count("results", message.view.count)
+
+    @on(ArtifactTable.Counted)
+    def _artifacts_counted(self, message: ArtifactTable.Counted) -> None:
+        """Show their tab, once there are any."""
+        if message.count:
+            self._show_tab(Tab("artifacts", "Artifacts", message.count), "results")
+
+    @on(WorkersPane.Known)
+    def _workers_known(self, message: WorkersPane.Known) -> None:
+        """Show their tab, once there are any."""
+        self._show_tab(Tab("workers", "Workers", message.count), "params")
+
+    def _show_tab(self, tab: Tab, after: str) -> None:
+        """Show a tab that not every run has, or its count."""
+        tabs = self.tabs
+        if all(shown.key != tab.key for shown in tabs.tabs):
+            place = 1 + next(i for i, shown in enumerate(tabs.tabs) if shown.key == after)
+            tabs.tabs = (*tabs.tabs[:place], tab, *tabs.tabs[place:])
+        tabs.set_count(tab.key, tab.count)
+
+    @on(WorkersPane.Wanted)
+    def _worker_wanted(self, message: WorkersPane.Wanted) -> None:
+        """Show the task runs of a worker."""
+        message.stop()
+        self.show_tasks()
+        if message.worker:
+            self.query_one(TaskFilter).open(f"worker:{quote(message.worker)}")
+            self.focus_rows()
+        else:
+            self.clear_filters()
+
+    @on(PathLegend.Found)
+    def _path_found(self, message: PathLegend.Found) -> None:
+        marks = message.marks
+        self.query_one("#timeline", TimelinePane).mark_path(marks.task_runs | marks.tasks)
+        self.query_one("#graph", GraphPane).mark_path(marks.tasks, marks.steps)
+
+    # -- filters ---------------------------------------------------------------------------
+
+    def filter_by(self, bucket: str) -> None:
+        """Let only task runs of a chip through; ``""``: of all."""
+        self.query_one(TaskFilter).bucket = bucket
+        if self.tab not in BY_TASK:
+            self.tabs.choose("tasks")
+        self.renew()
+
+    def open_filter(self) -> None:
+        """Filter the tasks, or the log."""
+        bar = self.filter_bar
+        if self.tab != "logs" and (self.tab not in BY_TASK or self.tasks.grouped):
+            self.show_tasks()
+        bar.open()
+
+    def toggle_problems(self) -> None:
+        """Show only what went wrong, or all again."""
+        self.filter_bar.toggle_problems()
+        if self.tab != "logs" and self.tab not in BY_TASK:
+            self.show_tasks()
+        self.renew()
+
+    def step_level(self, step: int) -> None:
+        """Show more (-1) or fewer (1) levels of the log, where it is shown."""
+        if self.tab == "logs":
+            self.query_one(LogFilter).step_level(step)
+            self.renew()
+
+    def clear_filters(self) -> None:
+        """Show all task runs."""
+        bar = self.query_one(TaskFilter)
+        bar.clear_choices()
+        self.post_message(self.ChoicesCleared())
+        if bar.applied or bar.is_open:
+            bar.close()
+        self.renew()
+
+    def step_back(self) -> bool:
+        """Clear the filter, then the groups; ``False``: there was nothing to undo."""
+        bar = self.filter_bar
+        if bar.is_open or bar.applied:
+            bar.close()
+        elif self.tab == "logs" and bar.clear_choices():
+            self.renew()
+        elif self.tab in BY_TASK and bar.clear_choices():
+            self.clear_filters()
+        elif self.tab == "tasks" and self.tasks.grouped:
+            self.change_grouping()
+        else:
+            return False
+        return True
+
+    @on(QueryBar.Changed)
+    def _query_changed(self) -> None:
+        self.renew()
+
+    @on(QueryBar.Done)
+    def _query_done(self) -> None:
+        self.focus_rows()

@@ -1,0 +1,36 @@
+"""Writing runs of the history into a file. Pure of widgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowdeck_store.read.dump import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flowdeck_store.read.reader import Reader
+
+
+def write_runs(reader: Reader, ids: Sequence[int], path: Path) -> None:
+    """Write everything that is recorded of runs as JSON lines; runs on a lane's thread.
+
+    Raises:
+        OSError: the file cannot be written.
+        StoreError: the record cannot be read.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        for run_id in ids:
+            file.writelines(dump(reader, run_id, "jsonl"))
+
+
+def free_name(folder: Path, ids: Sequence[int]) -> Path:
+    """Return a name in a folder that no file has yet."""
+    stem = f"flowdeck-run-{ids[0]}" if len(ids) == 1 else f"flowdeck-{len(ids)}-runs"
+    path = folder / f"{stem}.jsonl"
+    n = 2
+    while path.exists():
+        path = folder / f"{stem}-{n}.jsonl"
+        n += 1
+    return path

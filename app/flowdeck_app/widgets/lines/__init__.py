@@ -1,0 +1,1 @@
+"""The line view: a list of any length, drawn from the pages of a source."""

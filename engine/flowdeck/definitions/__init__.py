@@ -1,0 +1,1 @@
+"""What flows and tasks have in common as definitions: options, binding to classes, places in the source."""

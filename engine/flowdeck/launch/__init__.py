@@ -1,0 +1,1 @@
+"""Finding flows in files and modules, and starting them in processes of their own."""

@@ -1,0 +1,1 @@
+"""What happens to a run from its first state to its last, and who carries it out."""

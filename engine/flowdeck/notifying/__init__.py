@@ -1,0 +1,1 @@
+"""Telling people that a flow run has ended, or goes on for long."""

@@ -1,0 +1,1 @@
+"""What runs print and log, on its way to the terminal and the record."""

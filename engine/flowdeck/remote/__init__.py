@@ -1,0 +1,1 @@
+"""Task runs that execute in other processes: what travels there, and what comes home."""

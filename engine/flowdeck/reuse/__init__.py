@@ -1,0 +1,1 @@
+"""Not doing again what is done: kept results, caches, re-runs."""

@@ -1,0 +1,159 @@
+"""What runs inside Dask's workers and scheduler. Imported there by name, so it needs flowdeck to be
+installed, and nothing of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import distributed
+from dask.sizeof import sizeof as _dask_sizeof
+
+from flowdeck.lifecycle.steps import wait_unless_cancelled
+from flowdeck.remote.parts import Part
+from flowdeck.remote.values import Reply
+from flowdeck.remote.worker import execute, stop_here
+from flowdeck.remote.worker_process import this_process
+from flowdeck.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Dask has types, but not for these.
+dask: Any = distributed
+sizeof: Any = _dask_sizeof
+
+#: Of the bytes that travel between a flow and its workers; workers with another one are refused.
+PROTOCOL: Final = 4
+#: Waits for a retry that are longer than this (seconds) give the worker's thread to other tasks.
+_SECEDE: Final = 0.2
+#: Seconds between two batches of events while tasks run; each wakes the scheduler and the flow.
+_LINGER: Final = 0.03
+
+
+def topic_of(uid: str) -> str:
+    """Return the topic that the events of a flow run are sent under."""
+    return f"flowdeck-{uid}"
+
+
+def run_task(uid: str, code: bytes, head: bytes, *replies: Reply) -> Reply:
+    """Execute a task run; the function of every Dask task that flowdeck submits.
+
+    Args:
+        uid: of the flow run.
+        code: see :func:`flowdeck.remote.worker.execute`.
+        head: likewise.
+        *replies: of the upstreams.
+    """
+    port = DaskPort(distributed.get_worker(), uid)
+    reply, tail = execute(code, head, replies, port)
+    # On the stream that also tells of this task's end: so the tail arrives first.
+    port.send(tail)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # prints of a process that is killed would be lost
+            stream.flush()
+    return reply
+
+
+class DaskPort:
+    """How events leave a Dask worker: under a topic, on the worker's stream to the scheduler.
+
+    Args:
+        worker: Dask's.
+        uid: of the flow run.
+    """
+
+    pickling = "cloudpickle"
+    linger = _LINGER
+    patience = 0.0
+    is_for_one = False
+
+    def __init__(self, worker: Any, uid: str) -> None:
+        self._worker = worker
+        self._topic = topic_of(uid)
+        self.worker: str = worker.address
+
+    def send(self, batch: bytes) -> None:
+        """Send a batch; does not wait for it to arrive."""
+        self._worker.log_event(self._topic, batch)
+
+    def sleep(self, run: Any, seconds: float) -> None:
+        """Wait for a retry; during a long wait the thread belongs to other tasks."""
+        if seconds <= _SECEDE:
+            wait_unless_cancelled(run, seconds)
+            return
+        dask.secede()
+        wait_unless_cancelled(run, seconds)
+        dask.rejoin()
+
+
+def _size_of_reply(reply: Reply) -> int:
+    """Dask moves, spills and schedules by the size of values."""
+    size: int = sizeof(reply.content)
+    return size + sys.getsizeof(reply)
+
+
+sizeof.register(Reply, _size_of_reply)
+sizeof.register(Part, lambda part: part.size)
+
+
+def hold(part: Part) -> Part:
+    """Return what it gets: a Dask task whose value is an argument of many others."""
+    return part
+
+
+async def stop_task_runs(uid: str, numbers: Sequence[int], why: int) -> None:
+    """Ask task runs on this worker to stop, see :func:`flowdeck.remote.worker.stop_here`."""
+    stop_here(uid, numbers, why)
+
+
+async def forget_flow_run(uid: str) -> None:
+    """Forget a flow run that is over, on a worker."""
+    this_process.forget(uid)
+
+
+def forget_topic(topic: str, dask_scheduler: Any = None) -> None:
+    """Forget a topic and its last events, on the scheduler, which would keep them for ever."""
+    topics = getattr(getattr(dask_scheduler, "_broker", None), "_topics", None)
+    if topics is not None:
+        topics.pop(topic, None)
+
+
+class Unrunnable(NamedTuple):
+    """What a scheduler cannot start, and what there is.
+
+    Attributes:
+        address: of the scheduler.
+        workers: the resources of each, by address.
+        tasks: what each asks for, by key: resources, workers or hosts.
+    """
+
+    address: str
+    workers: dict[str, dict[str, float]]
+    tasks: dict[str, tuple[dict[str, float], list[str]]]
+
+
+def unrunnable(client: str, dask_scheduler: Any = None) -> Unrunnable:
+    """Return the tasks of a client that no worker can execute, on the scheduler."""
+    found = {}
+    for task in dask_scheduler.unrunnable:
+        if any(wanting.client_key == client for wanting in task.who_wants or ()):
+            places = [*(task.worker_restrictions or ()), *(task.host_restrictions or ())]
+            found[str(task.key)] = dict(task.resource_restrictions or {}), sorted(places)
+    workers = {address: dict(ws.resources) for address, ws in dask_scheduler.workers.items()}
+    return Unrunnable(dask_scheduler.address, workers, found)
+
+
+class WorkerVersions(NamedTuple):
+    """What must fit on both sides."""
+
+    flowdeck: str
+    protocol: int
+    python: str
+
+
+def versions() -> WorkerVersions:
+    """Return what this process runs (and, as a side effect, import what executing needs)."""
+    return WorkerVersions(__version__, PROTOCOL, platform.python_version())

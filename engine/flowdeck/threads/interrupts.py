@@ -1,0 +1,67 @@
+"""Interrupting the function of a run that executes on a thread, and nothing but it.
+
+The exception is injected from another thread and lands at the next bytecode, which may be past
+the function's last line. So it is injected only under a lock while the function is marked as
+executing, and taken back, under the same lock, if it has not landed when the function is left.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from flowdeck.exceptions import TaskCancelled
+from flowdeck.threads import child_processes
+from flowdeck.threads.deadlines import interrupt_thread, take_back
+
+_lock = threading.Lock()
+
+
+class _Executing:
+    """Marks the block in which an interruption of the task run or flow run may land."""
+
+    __slots__ = ("_before", "_exc_type", "_hit", "_run", "_thread")
+
+    def __init__(self, run: Any, exc_type: type[BaseException] = TaskCancelled) -> None:
+        self._run = run
+        self._exc_type = exc_type
+        self._thread = 0
+        self._hit = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = self._run.interrupt
+        self._thread = threading.get_ident()
+        self._run.interrupt = self.interrupt
+        if self._run.cancel_requested:
+            # Asked between the last look and now: do not start the function at all.
+            self._thread = 0
+            self._run.interrupt = self._before
+            raise self._exc_type
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            if self._hit:
+                take_back()
+            self._thread = 0
+        self._run.interrupt = self._before
+
+    def interrupt(self) -> None:
+        """Inject the interruption if the function still executes; it may wait for a child process."""
+        with _lock:
+            if not self._thread:
+                return
+            if not self._hit:
+                self._hit = True
+                interrupt_thread(self._thread, self._exc_type)
+            child_processes.end(self._run)
+
+
+executing = _Executing
+
+
+def thread_of(interrupt: Any) -> int:
+    """Return the thread on which the function executes that ``interrupt`` would end; 0 if that is
+    not known, or none does."""
+    block = getattr(interrupt, "__self__", None)
+    return block._thread if type(block) is _Executing else 0

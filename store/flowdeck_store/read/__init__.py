@@ -1,0 +1,1 @@
+"""Typed reads of the record, and the shapes in which it goes out."""

@@ -1,0 +1,1 @@
+"""What runs wanted shown, read."""

@@ -1,0 +1,1 @@
+"""Failures of many runs as groups: the same type of exception at the same place."""

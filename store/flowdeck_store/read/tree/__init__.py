@@ -1,0 +1,1 @@
+"""Reading a run together with the subflow runs below it."""

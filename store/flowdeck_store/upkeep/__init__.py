@@ -1,0 +1,1 @@
+"""What keeps a record sound over time: recovery, retention, deletion, backup, launches."""
