@@ -259,7 +259,7 @@ REGISTRY: Final = ActionRegistry((
     _a("take.pager", "P", "Pager", "Read it in your pager.", _TAKE),
     _a("take.export", "J", "Export", "Write JSON, JSONL, CSV or log text.", _TAKE, 58, cli="flowdeck export RUN"),
 
-    _a("app.palette", "colon ctrl+p", "Commands", "Commands, flows, runs and themes by name.", _APP, 80),
+    _a("app.palette", "colon ctrl+p", "Commands", "Commands, flows, runs, records, themes by name.", _APP, 80),
     _a("app.help", "question_mark f1", "Help", "Every key of this screen.", _APP, 90),
     _a("app.copy_selection", "ctrl+c", "Copy selection", "Copy the selected text; without one says how to quit.", _APP),
     _a("app.suspend", "ctrl+z", "Suspend", "Back to the shell; its fg returns.", _APP, guard="can_suspend"),

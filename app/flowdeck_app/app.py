@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -55,6 +54,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         keymap: the user's keys, action id to key.
         theme_name: theme to begin with while none is remembered.
         first_run: number of a run to open at once.
+        record_name: what the user calls this record, beside flowdeck's own name.
         remember: read and write the remembered state.
         watch: run the thread that watches the store.
     """
@@ -86,6 +86,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         keymap: Mapping[str, object] | None = None,
         theme_name: str | None = None,
         first_run: int | None = None,
+        record_name: str = "",
         remember: bool = True,
         watch: bool = True,
     ) -> None:
@@ -105,6 +106,8 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         self.state = UiState.load(home) if remember else UiState()
         self.times = _time_mode(self.state.get("times", default=""))
         self._first_run = first_run
+        self.record_name = record_name
+        self.next_home: Path | None = None
         self._keys = keys.resolve(keymap or {})
         self.access = StoreAccess(home)
         self.live: LiveFeed | None = LiveFeed(home, self.post_message) if watch else None
@@ -257,6 +260,15 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         if screen_exists(name):
             self.push_screen(screen_class(name)(*args, **given))
 
+    def open_record(self, home: Path) -> None:
+        """Go on with another record: this app ends in order, and one on that record begins.
+
+        What still has to be done in this one (a deletion that can be undone for some seconds) is done
+        here: nothing ever changes the folder under a screen.
+        """
+        self.next_home = home
+        self.exit(0)
+
     def back_to(self, levels: int) -> None:
         """Leave ``levels`` screens of the present mode; the first one stays."""
         for _ in range(min(levels, len(self.screen_stack) - 1)):
@@ -324,57 +336,3 @@ if TYPE_CHECKING:
 
 def _time_mode(name: str) -> TimeMode:
     return TimeMode(name) if name in {mode.value for mode in TimeMode} else TimeMode.RELATIVE
-
-
-def run_app(
-    home: Path,
-    *,
-    ascii_only: bool = False,
-    animation: bool = True,
-    folder: Path | None = None,
-    open_run: int | None = None,
-) -> int:
-    """Run the app until the user leaves.
-
-    Args:
-        home: flowdeck's home folder.
-        ascii_only: draw with ASCII signs only.
-        animation: allow the few moving cells there are.
-        folder: where to look for flows and project settings; default: the working folder.
-        open_run: number of a run to open at once.
-
-    Returns:
-        The exit code.
-    """
-    from flowdeck.settings import get_settings
-
-    settings = get_settings()
-    app = FlowdeckApp(
-        home,
-        ascii_only=ascii_only,
-        folder=folder,
-        keymap=settings.keys,
-        theme_name=settings.theme,
-        first_run=open_run,
-    )
-    if not animation:
-        app.animation_level = "none"
-    _trust_the_terminal()
-    app.run()
-    if not app.crashed:
-        return app.return_code or 0
-    where = f"What happened is in {app.log_file}." if app.log_file is not None else ""
-    print(f"flowdeck's app ended on a fault of its own; runs go on. {where}", file=sys.stderr)
-    return 1
-
-
-def _trust_the_terminal() -> None:
-    """Forget COLUMNS and LINES where the terminal knows its size: exported by a shell or a container
-    they would be the app's size for ever, whatever the window does."""
-    try:
-        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    except (OSError, ValueError):  # no terminal: a browser's size is in these variables
-        return
-    if size.columns and size.lines:
-        os.environ.pop("COLUMNS", None)
-        os.environ.pop("LINES", None)

@@ -34,6 +34,7 @@ class Host(Protocol):
         clock: the time now, in microseconds since the epoch.
         access: reads the record, off the event loop.
         state: what is remembered from one start to the next.
+        record_name: what the user calls the record; ``""``: nothing.
         store_version: counts the changes of the record that the app has heard of.
     """
 
@@ -43,6 +44,7 @@ class Host(Protocol):
     clock: Callable[[], int]
     access: StoreAccess
     state: UiState
+    record_name: str
     store_version: int
 
     @property
@@ -80,6 +82,9 @@ class Host(Protocol):
 
     def open_launch(self, flow: str | None = None, **given: Any) -> None:
         """Open the launch dialog; the arguments are those of ``LaunchScreen``."""
+
+    def open_record(self, home: Path) -> None:
+        """Go on with another record."""
 
     def back_to(self, levels: int) -> None:
         """Leave ``levels`` screens of the present mode; the first one stays."""

@@ -13,7 +13,9 @@ from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Prov
 from textual.content import Content
 from textual.widgets import Input
 
+from flowdeck.settings import get_settings
 from flowdeck_app.actions import REGISTRY, display_key
+from flowdeck_app.control.homes import others
 from flowdeck_app.drawing.cells import clean, cut, fit
 from flowdeck_app.drawing.signs import SIGNS, kind_of, word_of
 from flowdeck_app.events.living import LivingScreen
@@ -149,6 +151,26 @@ class RunCommands(_Entries):
         ]
 
 
+class RecordCommands(_Entries):
+    """Records with names, in the setting ``homes``: go on with another one."""
+
+    AT_ONCE = False
+
+    async def entries(self) -> list[PaletteEntry]:
+        """Return a line a record; none in a browser, whose page would end with the app."""
+        if self.app.is_web:
+            return []
+        return [
+            PaletteEntry(
+                f"Record {clean(name, 100)}",
+                cut(clean(str(path), 300), _TAIL + 11),
+                "$fd-muted not bold",
+                partial(self.flowdeck.open_record, path),
+            )
+            for name, path in others(self.flowdeck.home, get_settings().homes)
+        ]
+
+
 class ThemeCommands(_Entries):
     """Themes: ours, Textual's, the terminal's own."""
 
@@ -188,8 +210,8 @@ class Palette(LivingScreen, CommandPalette):
 
     def __init__(self) -> None:
         super().__init__(
-            providers=[ActionCommands, FlowCommands, RunCommands, ThemeCommands],
-            placeholder="commands, flows, runs, themes",
+            providers=[ActionCommands, FlowCommands, RunCommands, RecordCommands, ThemeCommands],
+            placeholder=f"commands, flows, runs, {'records, ' * bool(get_settings().homes)}themes",
         )
 
     def on_mount(self) -> None:

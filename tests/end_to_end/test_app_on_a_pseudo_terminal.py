@@ -26,7 +26,7 @@ def gated():
 CRASH = """
 import sys
 from pathlib import Path
-from flowdeck_app import app
+from flowdeck_app import app, opening
 
 class Broken(app.FlowdeckApp):
     def on_mount(self):
@@ -36,8 +36,8 @@ class Broken(app.FlowdeckApp):
     def fault(self):
         raise LookupError("a fault of ours")
 
-app.FlowdeckApp = Broken
-sys.exit(app.run_app(Path(sys.argv[1])))
+opening.FlowdeckApp = Broken
+sys.exit(opening.run_app(Path(sys.argv[1])))
 """
 
 

@@ -14,6 +14,10 @@ def main() -> None:
         from flowdeck_app.cli.verbs.keeping.completion import take_over
 
         take_over()
+    if "_FLOWDECK_CALLED_BY" in os.environ:  # by ssh, from another machine
+        from flowdeck_app.cli.errors import called_from
+
+        called_from(os.environ.pop("_FLOWDECK_CALLED_BY"))
     from flowdeck_app.cli.root import flowdeck
 
     flowdeck(prog_name="flowdeck")

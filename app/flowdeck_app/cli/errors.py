@@ -34,6 +34,7 @@ STORE: Final = 3
 OUTPUT: Final = 74
 TIMED_OUT: Final = 124
 INTERRUPTED: Final = 130
+UNREACHABLE: Final = 255
 
 
 class Trouble(click.ClickException):
@@ -49,12 +50,40 @@ class Trouble(click.ClickException):
         """Write it to stderr: as lines, or as one JSON object where ``--json`` was given."""
         from flowdeck_store.safe import several
 
+        self.hint = with_other_version(self.hint)
         if self.as_json:
             problem = {"error": self.message, "hint": self.hint, "exit_code": self.exit_code}
             write_text(json_line(problem), file or sys.stderr)
             return
         said = [f"flowdeck: {self.message}", *([f"  {self.hint}"] if self.hint else [])]
         write_text("".join(f"{several(part)}\n" for part in said), file or sys.stderr)
+
+
+#: The version of the flowdeck that has called this one from another machine; ``""``: none has.
+_caller = ""
+
+
+def called_from(version: str) -> None:
+    """Note which flowdeck has called this one from another machine."""
+    global _caller
+    _caller = version
+
+
+def is_called() -> bool:
+    """Say whether this flowdeck was called from another machine."""
+    return bool(_caller)
+
+
+def with_other_version(hint: str | None) -> str | None:
+    """Return a hint that also says that the one who asks has another flowdeck, if that is so."""
+    if not _caller:
+        return hint
+    from flowdeck.version import __version__
+
+    if _caller == __version__:
+        return hint
+    said = f"This is flowdeck {__version__}; the one that called it has {_caller}."
+    return f"{hint} {said}" if hint else said
 
 
 def exit_code(run: FlowRunRecord) -> int:

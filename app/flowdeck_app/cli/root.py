@@ -72,6 +72,7 @@ VERBS: Final[dict[str, str]] = {
 
 
 _AS_JSON: Final = "flowdeck.as_json"
+_GIVEN: Final = "flowdeck.given"  # general options before the verb, for another machine
 
 
 class LazyGroup(click.Group):
@@ -133,11 +134,37 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with explained(ctx, as_json=ctx.meta[_AS_JSON]):
+            if ctx.params.get("host"):
+                ctx.exit(_elsewhere(ctx, [*ctx._protected_args, *ctx.args]))
             return super().invoke(ctx)
+
+
+def _complete_host(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from flowdeck.settings import get_settings
+
+    with contextlib.suppress(Exception):  # a bad setting is no reason to disturb somebody's shell
+        return [
+            CompletionItem(name) for name in get_settings().hosts if name.startswith(incomplete)
+        ]
+    return []
+
+
+def _elsewhere(ctx: click.Context, words: list[str]) -> int:
+    """Run a verb on another machine; what stood before it goes there, too."""
+    from flowdeck_app.cli.away.ssh import run_there
+
+    general = [word for option in ctx.meta.get(_GIVEN, ()) for word in option]
+    return run_there(ctx.params["host"], [*general, *words])
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
+        if ctx.params.get("host"):
+            ctx.exit(_elsewhere(ctx, ["--version"]))
         from importlib.metadata import version
 
         click.echo(f"flowdeck {version('flowdeck')}")
@@ -153,8 +180,12 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Show the version.")  # fmt: skip
+@click.option(
+    "--host", metavar="H", is_eager=True, shell_complete=_complete_host,
+    help="The machine to do it on, by ssh: user@machine, or a name in the setting hosts.",
+)  # fmt: skip
 @click.pass_context
-def flowdeck(ctx: click.Context) -> None:
+def flowdeck(ctx: click.Context, host: str | None) -> None:
     """Run, watch and repair Python flows.
 
     Without a verb this opens the terminal app.
@@ -171,24 +202,28 @@ def flowdeck(ctx: click.Context) -> None:
 
 
 def _use_home(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    if not value or ctx.resilient_parsing:
+    if not value or ctx.resilient_parsing or _is_for_there(ctx, "--home", value):
         return
-    import os
+    from flowdeck.settings import home_named
 
-    from flowdeck.settings import using
-
-    # Of the outermost context: Click never closes that of a verb whose words it cannot parse.
-    outermost = ctx.find_root()
-    outermost.with_resource(using(home=value))
-    # What this process starts must find the same record.
-    outermost.with_resource(_variable("FLOWDECK_HOME", os.path.abspath(value)))
+    # A variable: what this process starts must find the same record. Of the outermost context: Click
+    # never closes that of a verb whose words it cannot parse.
+    ctx.find_root().with_resource(_variable("FLOWDECK_HOME", str(home_named(value))))
 
 
 def _use_color(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value and not ctx.resilient_parsing:
+    if value and not ctx.resilient_parsing and not _is_for_there(ctx, "--color", value):
         from flowdeck.settings import using
 
         ctx.find_root().with_resource(using(color=value))
+
+
+def _is_for_there(ctx: click.Context, option: str, value: str) -> bool:
+    """Keep a general option for the machine that ``--host`` names; ``False``: it names none."""
+    if not ctx.params.get("host"):
+        return False
+    ctx.meta.setdefault(_GIVEN, []).append((option, value))
+    return True
 
 
 def _general_options() -> list[click.Option]:
@@ -199,8 +234,8 @@ def _general_options() -> list[click.Option]:
             type=click.Path(file_okay=False),
             expose_value=False,
             callback=_use_home,
-            help="The folder that holds the record (default: FLOWDECK_HOME or the user's data "
-            "folder).",
+            help="The folder that holds the record, or its name in the setting homes (default: "
+            "FLOWDECK_HOME or the user's data folder).",
         ),
         click.Option(
             ["--color"],
@@ -215,12 +250,22 @@ def _general_options() -> list[click.Option]:
 def _take_general_options(command: click.Command) -> None:
     """Let a verb (and what is below it) take them too."""
     known = {name for parameter in command.params for name in parameter.opts}
+    if "--host" not in known:
+        command.params.append(
+            click.Option(["--host"], hidden=True, expose_value=False, callback=_misplaced_host)
+        )
     for option in _general_options():
         if known.isdisjoint(option.opts):
             option.hidden = True  # the help of `flowdeck` has them
             command.params.append(option)
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         _take_general_options(below)
+
+
+def _misplaced_host(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None and not ctx.resilient_parsing:
+        verb = ctx.command_path.partition(" ")[2]
+        raise Trouble("--host goes before the verb.", f"`flowdeck --host {value} {verb} ...`")
 
 
 flowdeck.params[:0] = _general_options()

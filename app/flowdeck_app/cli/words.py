@@ -43,6 +43,7 @@ _SAID_AS: Final[dict[str, str]] = {
         ("load restore", "`flowdeck import FILE` reads what `flowdeck export` wrote."),
         ("check test validate verify health repair", "`flowdeck doctor` checks installation and record."),
         ("cache", "`flowdeck run` with FLOWDECK_REFRESH_CACHE=1 computes anew."),
+        ("ssh remote host", "`flowdeck --host user@machine VERB` does it on another machine."),
         ("version", "`flowdeck --version` says it."),
         ("help", "`flowdeck --help` lists the verbs, `flowdeck VERB --help` explains one."),
         ("init new create", ("nothing needs to be set up: decorate a function with @flow, then "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 from textual.message import Message
 from textual.reactive import reactive
 
-from flowdeck_app.drawing.cells import clean, fit_middle, width
+from flowdeck_app.drawing.cells import clean, cut, fit_middle, width
 from flowdeck_app.drawing.pieces import Piece, spread
 from flowdeck_app.live import Health, StoreHealth
 from flowdeck_app.widgets.strip_widget import StripWidget
@@ -32,6 +32,8 @@ _STYLES: Final = {
 _ROOT: Final = "flowdeck"
 #: A name in fewer cells says nothing any more.
 _LEAST: Final = 5
+#: Most cells for the name of the record.
+_NAME: Final = 24
 
 
 def shortened(trail: Sequence[str], room: int, ellipsis: str = "…") -> list[str]:
@@ -88,8 +90,9 @@ class Breadcrumb(StripWidget):
         signs = look.symbols
         health = self._health(signs)
         between = f" {signs.separator} "
-        room = cells - width(health.text) - 1 - width(_ROOT) - len(self.trail) * width(between)
-        left = [Piece(_ROOT, "bold $fd-accent", -1)]
+        root = self._root()
+        room = cells - width(health.text) - 1 - width(root) - len(self.trail) * width(between)
+        left = [Piece(root, "bold $fd-accent", -1)]
         for level, name in enumerate(shortened(self.trail, room, signs.ellipsis)):
             last = level == len(self.trail) - 1
             style = "bold $fd-strong" if last else "$fd-muted"
@@ -98,6 +101,11 @@ class Breadcrumb(StripWidget):
         taken = sum(width(piece.text) for piece in (*left, *facts, health))
         right = [*facts, health] if taken < cells else [health]
         return [spread(left, right, cells, signs.ellipsis)]
+
+    def _root(self) -> str:
+        """Return our name, and which record it is where there are several."""
+        name = clean(getattr(self.app, "record_name", ""))
+        return f"{_ROOT} {cut(name, _NAME)}" if name else _ROOT
 
     def _health(self, signs: Symbols) -> Piece:
         sign = {

@@ -18,52 +18,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from flowdeck.settings.values import FIELD_KINDS, Raw, bad_setting, convert, unknown_setting
+from flowdeck.settings.values import (
+    FIELD_KINDS,
+    REDACT,
+    USER_ONLY,
+    Raw,
+    bad_setting,
+    convert,
+    not_of_projects,
+    unknown_setting,
+)
 from flowdeck.threads import active
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
+    "REDACT",
     "Settings",
     "get_settings",
+    "home_named",
     "provenance",
     "refresh",
     "reload",
     "unknown_variables",
     "using",
 ]
-
-#: Names of variables and parameters whose values are never recorded (shell patterns, any case).
-#: The default stands for what :func:`flowdeck_store.secrets.names.is_secret` knows, which is more, and
-#: tells ``max_tokens`` and ``secret_name`` from secrets.
-REDACT: Final[tuple[str, ...]] = (
-    "*password*",
-    "*passwd*",
-    "*passphrase*",
-    "*passcode*",
-    "*pwd*",
-    "*_pass",
-    "*secret*",
-    "*token*",
-    "*bearer*",
-    "*jwt*",
-    "*api_key*",
-    "*apikey*",
-    "*private_key*",
-    "*access_key*",
-    "*signing_key*",
-    "*encryption_key*",
-    "*ssh_key*",
-    "*account_key*",
-    "*credential*",
-    "*authorization*",
-    "*auth",
-    "*cookie*",
-    "*otp",
-    "pin",
-    "*_pin",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +122,11 @@ class Settings:
     ``{line}`` in it. Without it, ``$VISUAL`` or ``$EDITOR``."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The app's keys: action id to key."""
+    homes: Mapping[str, Path] = field(default_factory=dict)
+    """Records by names of yours: ``--home NAME``, and what the app's palette can switch to."""
+    hosts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Machines that ``--host NAME`` reaches by ssh, each with any of ``address``, ``command`` (the
+    flowdeck there), ``home`` (the record there) and ``folder`` (where verbs run there)."""
 
 
 #: Variables that are no settings; the last two tell commands of notifications what happened.
@@ -242,6 +227,18 @@ def use_from_here(overrides: Overrides) -> None:
     _overrides.set(overrides)
 
 
+def home_named(text: str) -> Path:
+    """Return the folder of a record that somebody named: a name in ``homes``, or a path.
+
+    Raises:
+        ConfigurationError: it is neither, or a setting is wrong.
+    """
+    here = Path.cwd()
+    if os.sep not in text and (known := get_settings().homes.get(text)) is not None:
+        return known
+    return Path(convert("home", Raw(text, "--home", "--home", here)))
+
+
 def unknown_variables() -> tuple[str, ...]:
     """Return ``FLOWDECK_*`` variables of the environment that mean nothing (typing errors)."""
     known = {_variable(name) for name in FIELD_KINDS} | _OTHER_VARIABLES
@@ -289,9 +286,11 @@ def _read() -> Provenance:
             found[item.name] = (item.default, "default")
         elif item.default_factory is not dataclasses.MISSING:
             found[item.name] = (item.default_factory(), "default")
-    for file in (_user_file(), _project_file()):
+    for file, of_user in ((_user_file(), True), (_project_file(), False)):
         if file is not None:
             path, table = file
+            if not of_user and (refused := USER_ONLY.intersection(table)):
+                raise not_of_projects(min(refused), str(path))
             for name, value in _checked(table, where=str(path), base=path.parent).items():
                 found[name] = (value, str(path))
     found.update(_from_environment(os.environ))

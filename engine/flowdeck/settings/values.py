@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -16,6 +17,42 @@ if TYPE_CHECKING:
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DURABILITY: Final = ("process", "power")
 COLORS: Final = ("auto", "always", "never")
+#: What only the user's own file and variables may say: a project that somebody else wrote must not
+#: decide what is called on another machine.
+USER_ONLY: Final = frozenset({"hosts"})
+HOST_KEYS: Final = ("address", "command", "home", "folder")
+
+#: Names of variables and parameters whose values are never recorded (shell patterns, any case).
+#: The default stands for what :func:`flowdeck_store.secrets.names.is_secret` knows, which is more, and
+#: tells ``max_tokens`` and ``secret_name`` from secrets.
+REDACT: Final[tuple[str, ...]] = (
+    "*password*",
+    "*passwd*",
+    "*passphrase*",
+    "*passcode*",
+    "*pwd*",
+    "*_pass",
+    "*secret*",
+    "*token*",
+    "*bearer*",
+    "*jwt*",
+    "*api_key*",
+    "*apikey*",
+    "*private_key*",
+    "*access_key*",
+    "*signing_key*",
+    "*encryption_key*",
+    "*ssh_key*",
+    "*account_key*",
+    "*credential*",
+    "*authorization*",
+    "*auth",
+    "*cookie*",
+    "*otp",
+    "pin",
+    "*_pin",
+)
+
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
@@ -53,6 +90,16 @@ def unknown_setting(key: str, where: str) -> ConfigurationError:
     near = difflib.get_close_matches(key, FIELD_KINDS, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"settings are {', '.join(FIELD_KINDS)}."
     return ConfigurationError(f"{where} has no setting {key!r}: {hint}")
+
+
+def not_of_projects(key: str, where: str) -> ConfigurationError:
+    """Build the error for a key that a project's file may not have."""
+    from flowdeck.exceptions import ConfigurationError
+
+    return ConfigurationError(
+        f"{where} sets {key!r}, which only your own file may (`flowdeck config` says where it is): a "
+        "project does not decide what is called on your machines."
+    )
 
 
 def convert(name: str, raw: Raw) -> Any:
@@ -134,6 +181,45 @@ def _mapping(raw: Raw) -> dict[str, str]:
     ):
         return dict(value)
     raise raw.refuse('a table of texts, such as "run.retry" = "R"')
+
+
+def _homes(raw: Raw) -> dict[str, Path]:
+    """Folders by name; as in :func:`_paths`, those of a file are relative to it."""
+    from flowdeck.exceptions import ConfigurationError
+
+    try:
+        texts = _mapping(raw)
+    except ConfigurationError:
+        raise raw.refuse('a table of folders, such as {work = "~/work/.flowdeck"}') from None
+    for name in texts:
+        if not name or os.sep in name or name.startswith((".", "-")):
+            raise dataclasses.replace(raw, value=name).refuse(
+                "a table of folders by names without / and not beginning with . or -"
+            )
+    return {name: _home(dataclasses.replace(raw, value=text)) for name, text in texts.items()}
+
+
+def _hosts(raw: Raw) -> dict[str, dict[str, str]]:
+    """What is known of machines, by their names; of a variable as JSON."""
+    value = raw.value
+    if raw.is_text:
+        import json
+
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    allowed = "a table by names of machines, each a table of texts, such as "
+    allowed += '{big = {address = "me@10.0.0.5", command = "~/tools/bin/flowdeck"}}'
+    if not isinstance(value, dict) or not all(
+        isinstance(host, dict) and all(isinstance(text, str) and text for text in host.values())
+        for host in value.values()
+    ):
+        raise raw.refuse(allowed)
+    for name, host in value.items():
+        for key in host:
+            if key not in HOST_KEYS:
+                one = dataclasses.replace(raw, value=key, key=f"hosts.{name}")
+                raise one.refuse(f"a table with any of {', '.join(HOST_KEYS)}")
+    return {name: dict(host) for name, host in value.items()}
 
 
 def _optional_text(raw: Raw) -> str | None:
@@ -258,4 +344,6 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "theme": _optional_text,
     "editor": _optional_text,
     "keys": _mapping,
+    "homes": _homes,
+    "hosts": _hosts,
 }

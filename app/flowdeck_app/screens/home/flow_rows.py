@@ -11,8 +11,11 @@ from flowdeck_app.drawing.states import glyph_cell, word_cell
 from flowdeck_app.drawing.times import ago, between, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.content import Content
 
+    from flowdeck.launch.discovery import Problem
     from flowdeck_app.drawing.look import Look
     from flowdeck_app.flow_list import FlowRow
 
@@ -77,6 +80,16 @@ def _runner(row: FlowRow, look: Look) -> Cell:
 
 def _where(row: FlowRow, look: Look) -> Cell:
     return clean(row.target or row.key, 300, ascii_only=look.symbols.ascii), "$fd-faint"
+
+
+def problems_text(problems: Sequence[Problem]) -> str:
+    """Return in few words what could not be looked at: folders of the user's first."""
+    first = min(problems, key=lambda problem: problem.file.suffix == ".py")
+    name = clean(first.file.name, 30)
+    rest = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    if first.file.suffix == ".py":
+        return f"{name}{rest} cannot be read as Python"
+    return f"{name}: {clean(first.message, 60)}{rest}"
 
 
 FLOW_COLUMNS: Final[tuple[Column[FlowRow], ...]] = (

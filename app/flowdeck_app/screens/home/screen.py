@@ -14,7 +14,7 @@ from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.cells import clean
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.flow_list import ORDERS, FlowRow, matching, merged, ordered
-from flowdeck_app.screens.home.flow_rows import FLOW_COLUMNS, is_live
+from flowdeck_app.screens.home.flow_rows import FLOW_COLUMNS, is_live, problems_text
 from flowdeck_app.screens.home.health import HealthPanel, free_bytes, read_health
 from flowdeck_app.screens.home.preview import FlowPreview
 from flowdeck_app.screens.home.room import share
@@ -127,7 +127,8 @@ class HomeScreen(FlowdeckScreen):
         return [self.app.folder / path for path in get_settings().flow_paths]
 
     def _no_flows(self) -> tuple[str, str]:
-        where = clean(str(self.app.folder), 60)
+        folders = self._folders()
+        where = clean(str(folders[0]), 60) if len(folders) == 1 else f"{len(folders)} folders"
         return (
             f"No flows found in {where}",
             "Functions with @flow in its Python files appear here by themselves",
@@ -229,11 +230,9 @@ class HomeScreen(FlowdeckScreen):
         problems = () if self._found is None else self._found.problems
         pane = self.query_one("#flows-pane")
         if problems:
-            first = clean(str(problems[0].file.name), 30)
-            rest = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             from textual.content import Content
 
-            pane.border_subtitle = Content(f"{first}{rest} cannot be read as Python")
+            pane.border_subtitle = Content(problems_text(problems))
         else:
             pane.border_subtitle = "enter its last run  r run it  / filter"
 

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from flowdeck_app.cli.errors import Trouble
+from flowdeck_app.cli.errors import Trouble, is_called
 from flowdeck_app.cli.options import complete_run
 from flowdeck_app.cli.output import is_terminal, say, stream_look
 from flowdeck_app.cli.record import home, reading
@@ -44,14 +44,16 @@ def command(
         raise Trouble(
             "the app needs a terminal.", "`flowdeck runs` and the other verbs work without one."
         )
-    from flowdeck_app.app import run_app
+    from flowdeck_app.opening import run_app
+    from flowdeck_store.file.identity import host_name
 
     open_run = None
     if ref is not None:
         with reading() as reader:
             open_run = reader.resolve_run(ref).id
     ascii_only = plain or (not in_browser and stream_look().symbols.ascii)
-    ctx.exit(run_app(home(), ascii_only=ascii_only, open_run=open_run))
+    machine = host_name() if is_called() else ""
+    ctx.exit(run_app(home(), ascii_only=ascii_only, open_run=open_run, machine=machine))
 
 
 def _serve(ref: str | None, host: str, port: int, *, plain: bool) -> None:
