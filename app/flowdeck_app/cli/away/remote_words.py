@@ -30,7 +30,7 @@ _HOST: Final = re.compile(r"[^\s\x00-\x20\x7f-][^\s\x00-\x20\x7f]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Machine:
     """A machine, and what is known of the flowdeck there.
 
     Attributes:
@@ -48,7 +48,7 @@ class Place:
     folder: str = ""
 
 
-def place_of(name: str, hosts: Mapping[str, Mapping[str, str]]) -> Place | None:
+def place_of(name: str, hosts: Mapping[str, Mapping[str, str]]) -> Machine | None:
     """Return the machine of a name; ``None``: it cannot be one (ssh would take it for an option).
 
     Args:
@@ -56,7 +56,7 @@ def place_of(name: str, hosts: Mapping[str, Mapping[str, str]]) -> Place | None:
         hosts: the setting.
     """
     known = dict(hosts.get(name, {}))
-    place = Place(name, known.pop("address", name), **known)
+    place = Machine(name, known.pop("address", name), **known)
     return place if _HOST.fullmatch(place.address) else None
 
 
@@ -83,7 +83,7 @@ def _of_home(path: str) -> str:
     return quoted(path)
 
 
-def script(place: Place, words: Sequence[str], environ: Mapping[str, str], version: str) -> str:
+def script(place: Machine, words: Sequence[str], environ: Mapping[str, str], version: str) -> str:
     """Return what ``sh`` has to do there; the verb and its words are its parameters.
 
     Args:
@@ -120,7 +120,7 @@ def needs_stdin(words: Sequence[str]) -> bool:
 
 def ssh_words(
     ssh: str,
-    place: Place,
+    place: Machine,
     words: Sequence[str],
     *,
     terminal: bool,

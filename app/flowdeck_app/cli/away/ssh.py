@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_app.cli.away.remote_words import NO_FOLDER, NOT_FOUND, Place, place_of, ssh_words
+from flowdeck_app.cli.away.remote_words import NO_FOLDER, NOT_FOUND, Machine, place_of, ssh_words
 from flowdeck_app.cli.errors import INTERRUPTED, UNREACHABLE, Trouble
 from flowdeck_app.cli.output import in_color, is_terminal
 
@@ -108,7 +108,7 @@ def _called(command: Sequence[str]) -> int:
             raise
 
 
-def _understood(code: int, place: Place, said: str) -> int:
+def _understood(code: int, place: Machine, said: str) -> int:
     """Return the verb's exit code.
 
     Raises:
@@ -147,7 +147,7 @@ def _understood(code: int, place: Place, said: str) -> int:
     )
 
 
-def _not_there(place: Place) -> Trouble:
+def _not_there(place: Machine) -> Trouble:
     if place.command:
         return Trouble(
             f"the flowdeck of {place.name} cannot be called: hosts.{place.name}.command is "

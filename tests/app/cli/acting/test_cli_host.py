@@ -18,7 +18,7 @@ from flowdeck_app.cli import errors
 from flowdeck_app.cli.away import ssh
 from flowdeck_app.cli.away.remote_words import (
     CALLED_BY,
-    Place,
+    Machine,
     needs_stdin,
     place_of,
     quoted,
@@ -43,7 +43,7 @@ def test_a_login_shell_reads_every_word_as_it_is(shell: str) -> None:
     assert [os.fsdecode(word) for word in found.split(b"\0")[:-1]] == HOSTILE
 
 
-def there(tmp_path: Path, place: Place, *words: str, **environ: str) -> list[str]:
+def there(tmp_path: Path, place: Machine, *words: str, **environ: str) -> list[str]:
     """Do what the other machine would do, with a flowdeck that prints how it was called."""
     program = tmp_path / ".local" / "bin" / "flowdeck"
     program.parent.mkdir(parents=True, exist_ok=True)
@@ -62,13 +62,13 @@ def there(tmp_path: Path, place: Place, *words: str, **environ: str) -> list[str
 
 def test_flowdeck_is_found_there_without_a_login_shell(tmp_path: Path) -> None:
     hostile = [word for word in HOSTILE if "\udcff" not in word]
-    found = there(tmp_path, Place("far", "far"), "run", *hostile, COLORTERM="truecolor")
+    found = there(tmp_path, Machine("far", "far"), "run", *hostile, COLORTERM="truecolor")
     assert found == [str(tmp_path), "1.2", "truecolor", "run", *hostile]
 
 
 def test_what_the_settings_say_of_a_machine_is_used(tmp_path: Path) -> None:
     (tmp_path / "my work").mkdir()
-    place = Place("far", "far", "~/.local/bin/flowdeck -x", "~/a record", "~/my work")
+    place = Machine("far", "far", "~/.local/bin/flowdeck -x", "~/a record", "~/my work")
     found = there(tmp_path, place, "runs", COLORTERM="$(id)")
     assert found == [
         f"{tmp_path}/my work", "1.2", "", "-x", "--home", f"{tmp_path}/a record", "runs",
@@ -90,9 +90,9 @@ def test_stdin_is_left_alone_by_verbs_that_do_not_read_it() -> None:
     assert not needs_stdin(["show", "@last"])
     assert needs_stdin(["run", "x.py:f", "--params", "@-"])
     near = {"terminal": False, "said": "s", "environ": {}, "version": "1"}
-    assert "-n" in ssh_words("ssh", Place("a", "a"), ["runs"], **near)  # type: ignore[arg-type]
+    assert "-n" in ssh_words("ssh", Machine("a", "a"), ["runs"], **near)  # type: ignore[arg-type]
     near["terminal"] = True
-    words = ssh_words("ssh", Place("a", "a"), [], **near)  # type: ignore[arg-type]
+    words = ssh_words("ssh", Machine("a", "a"), [], **near)  # type: ignore[arg-type]
     assert "-t" in words
     assert "-n" not in words
 
@@ -200,7 +200,7 @@ def test_a_project_may_not_say_what_is_called_elsewhere(monkeypatch: pytest.Monk
         settings.reload()
     monkeypatch.setenv("FLOWDECK_HOSTS", '{"big": {"address": "me@big"}}')
     settings.reload()
-    assert place_of("big", settings.get_settings().hosts) == Place("big", "me@big")
+    assert place_of("big", settings.get_settings().hosts) == Machine("big", "me@big")
 
 
 def test_trouble_keeps_its_own_hint() -> None:
