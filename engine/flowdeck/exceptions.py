@@ -104,6 +104,14 @@ class MappingMissingIterable(FlowdeckError):
     """``map`` was given nothing to map over."""
 
 
+class ConcurrencySlotAcquisitionError(FlowdeckError):
+    """Slots of a limit cannot be had, now or ever."""
+
+
+class AcquireConcurrencySlotTimeoutError(ConcurrencySlotAcquisitionError, TimeoutError):
+    """Slots of a limit did not come free in the time that was given."""
+
+
 class ConfigurationError(FlowdeckError):
     """A setting has a value that cannot be used; the message names it and where it comes from."""
 

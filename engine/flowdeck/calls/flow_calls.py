@@ -241,6 +241,7 @@ def _root(flow: FlowDefinition[Any, Any], parameters: dict[str, Any], made: _Mad
         ),
         result_serializer=flow.result_serializer or "pickle",
         metrics=settings.metrics_seconds if settings.metrics and into.is_record else None,
+        home=str(settings.home) if into.is_record else None,
     )
     run = FlowRun(flow, info, into, flow.task_runner.duplicate(), parameters)
     run.name_was_requested = asked.name is not None
@@ -279,6 +280,7 @@ def _subflow(
         persist_result=above.persist_result if flow.persist_result is None else flow.persist_result,
         result_serializer=flow.result_serializer or above.result_serializer,
         metrics=above.metrics,
+        home=above.home,
     )
     runner = flow.task_runner.duplicate()
     run = FlowRun(flow, info, parent.recorder, runner, parameters, parent, stand)

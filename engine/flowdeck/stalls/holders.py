@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def who_holds(holder: SlotHolder) -> str:
     """Return what the task run is called that holds a slot: ``query-0 (12.1)``."""
+    if holder.is_block and not holder.no:  # code that is in no task run
+        return "a program" if holder.run_id is None else f"the flow's own code ({holder.run_id})"
     name = one_line(holder.task_run or "a task run", 80)
     return name if holder.run_id is None else f"{name} ({holder.run_id}.{holder.no})"
 
@@ -19,7 +21,8 @@ def who_holds(holder: SlotHolder) -> str:
 def where_of(holder: SlotHolder) -> str:
     """Return of which run and in which process it is, and whether that one lives."""
     run = "another run" if holder.run_name is None else f"run {one_line(holder.run_name, 80)}"
-    text = f" of {run}"
+    is_program = holder.is_block and not holder.no and holder.run_name is None
+    text = "" if is_program else f" of {run}"
     if holder.pid is not None:
         text += f" in process {holder.pid}"
     if not holder.is_here and holder.host:

@@ -13,6 +13,7 @@ from flowdeck_store.file import process_lock
 from flowdeck_store.file.connection import connect_ro, make_home, writing
 from flowdeck_store.file.paths import StorePaths
 from flowdeck_store.journal import fallback
+from flowdeck_store.record import rates
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,22 +49,29 @@ class Limit:
     tag: str
     max: int
     in_use: int
+    #: Slots that come free in a second after :func:`flowdeck_store.record.blocks.take_at_rate` took
+    #: them; ``None``: this limit is for no rate.
+    decay: float | None = None
 
 
-def set_limit(home: Path, tag: str, limit: int | None) -> None:
-    """Limit how many task runs with a tag run at once, over all processes.
+def set_limit(home: Path, tag: str, limit: int | None, decay: float | None = None) -> None:
+    """Limit how many task runs with a tag (and blocks of code that name it) run at once, over all
+    processes.
 
     Args:
         home: the folder of the store.
         tag: the tag.
         limit: how many; 0: none may run; ``None`` removes the limit.
+        decay: of a rate: how many slots come free in a second; ``None``: it is none.
 
     Raises:
-        ValueError: the limit is negative.
+        ValueError: the limit is negative, or the decay not above 0.
         StoreError, sqlite3.Error: the store cannot be written.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"The limit of the tag {tag!r} is a number from 0 on, not {limit}.")
+    if decay is not None and not 0 < decay < float("inf"):
+        raise ValueError(f"The rate of the limit {tag!r} is a number above 0, not {decay}.")
     paths = StorePaths(home)
     make_home(paths)
     with writing(paths) as conn:
@@ -71,6 +79,7 @@ def set_limit(home: Path, tag: str, limit: int | None) -> None:
             conn.execute("DELETE FROM limits WHERE tag=?", (tag,))
         else:
             conn.execute("INSERT OR REPLACE INTO limits(tag,max) VALUES(?,?)", (tag, limit))
+        rates.define(conn, tag, None if limit is None else decay)
 
 
 def list_limits(home: Path) -> list[Limit]:
@@ -83,7 +92,8 @@ def list_limits(home: Path) -> list[Limit]:
             "SELECT l.tag,l.max,count(s.tag) FROM limits l LEFT JOIN slots s ON s.tag=l.tag "
             "GROUP BY l.tag ORDER BY l.tag"
         ).fetchall()
-    return [Limit(*row) for row in rows]
+        decays = rates.decays(conn)
+    return [Limit(tag, most, used, decays.get(tag)) for tag, most, used in rows]
 
 
 def limited_tags(conn: sqlite3.Connection) -> frozenset[str]:
@@ -119,7 +129,7 @@ def acquire(
         if most == 0:
             raise LimitZero(tag)
     full = _full(conn, limits, run)
-    if full and _free_dead(conn, paths, full, session_id, boot_id):
+    if full and free_dead(conn, paths, full, session_id, boot_id):
         full = _full(conn, limits, run)
     if not full:
         insist(conn, session_id, limits, run)
@@ -149,7 +159,7 @@ def _full(
     return tuple(sorted(tag for tag, most in limits.items() if in_use.get(tag, 0) >= most))
 
 
-def _free_dead(
+def free_dead(
     conn: sqlite3.Connection, paths: StorePaths, tags: tuple[str, ...], me: int, boot_id: str | None
 ) -> bool:
     """Take back what processes of this machine held when they died; say whether there was any."""

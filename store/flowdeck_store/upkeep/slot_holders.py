@@ -1,10 +1,13 @@
-"""Who holds the slots of limited tags: which task run, of which flow run, in which process."""
+"""Who holds the slots of limits: which task run, of which flow run, in which process.
+
+A block of code that holds slots has a row for each, see :mod:`flowdeck_store.record.blocks`.
+"""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.file import identity, process_lock
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 _HOLDERS: Final = (
     "SELECT s.tag, l.max, s.run_uid, s.task_no, s.us, r.id, r.name, t.name, k.name, "
     "p.pid, p.host, p.boot_id, p.uid, p.ended_us FROM slots s JOIN limits l ON l.tag = s.tag "
-    "LEFT JOIN flow_runs r ON r.uid = s.run_uid "
+    "LEFT JOIN flow_runs r ON r.uid = substr(s.run_uid, 1, 32) "
     f"LEFT JOIN task_runs t ON t.id = ({sql_id('r.id', 's.task_no')}) "
     "LEFT JOIN tasks k ON k.id = t.task_id LEFT JOIN sessions p ON p.id = s.session_id "
     "WHERE s.tag IN (SELECT value FROM json_each(?)) ORDER BY s.tag, s.us LIMIT ?"
@@ -50,6 +53,8 @@ class SlotHolder:
         host: the machine of that.
         is_here: on this machine.
         is_alive: the process lives; ``None``: it is another machine's, so nobody knows here.
+        slots: how many it has.
+        is_block: a block of code holds them, not a task run by its tag.
     """
 
     tag: str
@@ -64,6 +69,8 @@ class SlotHolder:
     host: str | None
     is_here: bool
     is_alive: bool | None
+    slots: int = 1
+    is_block: bool = False
 
 
 def slot_holders(home: Path, tags: Iterable[str]) -> list[SlotHolder]:
@@ -83,7 +90,7 @@ def slot_holders(home: Path, tags: Iterable[str]) -> list[SlotHolder]:
     with closing(conn):
         rows = conn.execute(_HOLDERS, (json.dumps(sorted(set(tags))), _MOST)).fetchall()
     folders = fallback.folders(paths, paths.locks)
-    found = []
+    found: dict[tuple[str, str, int], SlotHolder] = {}
     for (
         tag,
         most,
@@ -100,19 +107,22 @@ def slot_holders(home: Path, tags: Iterable[str]) -> list[SlotHolder]:
         uid,
         ended,
     ) in rows:
+        of_block, _, token = run_uid.partition("/")
+        holder = tag, run_uid.rpartition(".")[0] or run_uid, no
+        if holder in found:
+            found[holder] = replace(found[holder], slots=found[holder].slots + 1)
+            continue
         is_here = uid is not None and identity.is_here(boot, host)
         is_alive: bool | None = None
         if ended is not None or uid is None:
             is_alive = False
         elif is_here:
             is_alive = process_lock.is_held_in(folders, uid)
-        found.append(
-            SlotHolder(
-                tag, most, run_uid, no, us, run_id, run_name, task_run or task, pid, host, is_here,
-                is_alive,
-            )
+        found[holder] = SlotHolder(
+            tag, most, of_block, no, us, run_id, run_name, task_run or task, pid, host, is_here,
+            is_alive, 1, bool(token),
         )  # fmt: skip
-    return found
+    return list(found.values())
 
 
 def slot_holders_of(reader: Reader, task: TaskRunRecord) -> list[SlotHolder]:

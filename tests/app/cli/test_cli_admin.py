@@ -240,12 +240,32 @@ def test_limits_are_set_shown_and_lifted(cli: Any) -> None:
     assert cli("config", "limit", "db", "4").exit_code == 0
     assert cli("config", "limit", "api", "0").exit_code == 0
     assert objects(cli("config", "limit", "--json")) == [
-        {"tag": "api", "limit": 0, "in_use": 0},
-        {"tag": "db", "limit": 4, "in_use": 0},
+        {"tag": "api", "limit": 0, "in_use": 0, "per_second": None},
+        {"tag": "db", "limit": 4, "in_use": 0, "per_second": None},
     ]
     assert cli("config", "limit", "db").stdout.splitlines()[1].split() == ["db", "4", "0"]
     assert cli("config", "limit", "db", "none").exit_code == 0
     assert "tag 'db' has no limit" in cli("config", "limit", "db").stderr
+
+
+def test_a_rate_is_set_with_its_limit_and_one_without_is_refused(cli: Any) -> None:
+    assert "or 2.5 in a second" in cli("config", "limit", "api", "9", "--per-second", "2.5").stderr
+    [found] = objects(cli("config", "limit", "api", "--json"))
+    assert found == {"tag": "api", "limit": 9, "in_use": 0, "per_second": 2.5}
+    assert cli("config", "limit").stdout.splitlines()[1].split() == ["api", "9", "0", "2.5"]
+    for words in (["api", "--per-second", "1"], ["api", "none", "--per-second", "1"],
+                  ["api", "3", "--per-second", "0"], ["--per-second", "nan"]):  # fmt: skip
+        assert "slots of a limit come free" in cli("config", "limit", *words).stderr
+
+
+def test_of_one_limit_it_is_said_who_holds_its_slots(cli: Any) -> None:
+    from flowdeck.concurrency import concurrency
+
+    cli("config", "limit", "api", "9")
+    with concurrency("api", occupy=2):
+        lines = cli("config", "limit", "api").stdout.splitlines()
+    assert lines[2].startswith("Held by a program in process ")
+    assert lines[2].endswith(" (2 slots).")
 
 
 @pytest.mark.parametrize("text", ["many", "1.5", "", "99999999999"])

@@ -92,7 +92,6 @@ def test_import_flowdeck_takes_little_processor_time() -> None:
         ("import flowdeck.deployments", "`flowdeck run FILE:FLOW`"),
         ("from flowdeck import variables", "flowdeck has no 'variables'"),
         ("from flowdeck.client.orchestration import get_client", "there is no server to ask"),
-        ("from flowdeck.concurrency.sync import concurrency", "limits are on tags"),
     ],
 )
 def test_imports_of_what_is_not_there_say_what_to_use(statement: str, told: str) -> None:
