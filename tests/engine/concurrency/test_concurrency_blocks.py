@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from flowdeck import flow, task
-from flowdeck.concurrency import claims, concurrency, rate_limit
 from flowdeck.concurrency import asyncio as for_async
+from flowdeck.concurrency import claims, concurrency, rate_limit
 from flowdeck.concurrency import sync as for_sync
 from flowdeck.exceptions import (
     AcquireConcurrencySlotTimeoutError,
@@ -50,9 +50,11 @@ def test_a_block_holds_its_slots_and_gives_them_back_also_when_it_fails(home: Pa
     set_limit(home, "db", 4)
     with concurrency("db", occupy=3):
         assert in_use(home) == {"db": 3}
-        with pytest.raises(AcquireConcurrencySlotTimeoutError, match="2 slots of the limit 'db'"):
-            with concurrency("db", occupy=2, timeout_seconds=0):
-                pytest.fail("there is one")
+        with (
+            pytest.raises(AcquireConcurrencySlotTimeoutError, match="2 slots of the limit 'db'"),
+            concurrency("db", occupy=2, timeout_seconds=0),
+        ):
+            pytest.fail("there is one")
     assert in_use(home) == {"db": 0}
     with pytest.raises(ValueError, match="mine"), concurrency("db"):
         raise ValueError("mine")
@@ -129,18 +131,22 @@ def test_a_limit_that_does_not_exist_limits_nothing_unless_it_must(home: Path) -
     lines = [row.message for row in Reader(home).logs(1) if "no limit" in row.message]
     assert len(lines) == 1
     assert "`flowdeck config limit db 4` sets one" in lines[0]
-    with pytest.raises(ConcurrencySlotAcquisitionError, match="There is no limit 'db'"):
-        with concurrency("db", strict=True):
-            pytest.fail("it is strict")
+    with (
+        pytest.raises(ConcurrencySlotAcquisitionError, match="There is no limit 'db'"),
+        concurrency("db", strict=True),
+    ):
+        pytest.fail("it is strict")
 
 
 def test_what_would_be_waited_for_forever_is_an_error(home: Path) -> None:
     set_limit(home, "db", 2)
     set_limit(home, "off", 0)
     for names, occupy in (("db", 3), ("off", 1)):
-        with pytest.raises(ConcurrencySlotAcquisitionError, match="waited for forever"):
-            with concurrency(names, occupy):
-                pytest.fail("there are not so many")
+        with (
+            pytest.raises(ConcurrencySlotAcquisitionError, match="waited for forever"),
+            concurrency(names, occupy),
+        ):
+            pytest.fail("there are not so many")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_code_on_a_loop_is_told_to_await(home: Path) -> None:
 
     with pytest.raises(RuntimeError, match="use `async with concurrency"):
         asyncio.run(wrong())
-    with pytest.raises(RuntimeError, match="await flowdeck.concurrency.asyncio.rate_limit"):
+    with pytest.raises(RuntimeError, match=r"await flowdeck\.concurrency\.asyncio"):
         asyncio.run(wrong_too())
 
 
@@ -290,9 +296,11 @@ def test_what_a_killed_process_held_comes_free(home: Path) -> None:
         assert child.stdout.readline() == "held\n"
         (holder,) = slot_holders(home, ["db"])
         assert (holder.pid, holder.slots, holder.is_alive) == (child.pid, 2, True)
-        with pytest.raises(TimeoutError, match=f"held by a program in process {child.pid}"):
-            with concurrency("db", 2, timeout_seconds=0):
-                pytest.fail("it is held")
+        with (
+            pytest.raises(TimeoutError, match=f"held by a program in process {child.pid}"),
+            concurrency("db", 2, timeout_seconds=0),
+        ):
+            pytest.fail("it is held")
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         with concurrency("db", 3, timeout_seconds=20):

@@ -111,8 +111,7 @@ def limit(tag: str | None, maximum: str | None, per_second: float | None, as_jso
     elif shown:
         _show_limits(shown)
         if tag is not None:
-            for holder in _holders(tag):
-                echo(f"Held by {holder}.")
+            echo([f"Held by {holder}." for holder in _holders(tag)])
     else:
         say(f"flowdeck: {f'tag {tag!r} has no limit' if tag else 'there are no limits'}.")
 
