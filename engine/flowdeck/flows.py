@@ -28,7 +28,7 @@ from flowdeck.parameters import check_compatible
 from flowdeck.parameters.binding import function_name
 from flowdeck.parameters.scope import remember
 from flowdeck.runs.names import check_name, flow_display_name
-from flowdeck.threads import active
+from flowdeck.threads import active, patience
 from flowdeck.threads.engine_threads import engine_thread
 from flowdeck.values.unawaited import named
 
@@ -254,7 +254,7 @@ def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
 
     thread = engine_thread("flowdeck-subflow", target)
     thread.start()
-    thread.join()
+    patience.until_joined(thread)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from flowdeck.definitions.definition import is_async
 from flowdeck.inputs import nested
 from flowdeck.runs import waiting
-from flowdeck.threads import active, loop
+from flowdeck.threads import active, loop, patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,7 +125,7 @@ def wait_unless_cancelled(run: Any, seconds: float) -> None:
     before, run.interrupt = run.interrupt, woken.set
     try:
         if not run.cancel_requested:
-            woken.wait(seconds)
+            patience.until_set(woken, seconds)
     finally:
         run.interrupt = before
 

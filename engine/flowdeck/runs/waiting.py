@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.runs.scheduler import UpstreamEnd
-from flowdeck.threads import active
+from flowdeck.threads import active, patience
 from flowdeck_store import clock
 
 if TYPE_CHECKING:
@@ -147,10 +147,9 @@ def _wait_each(runs: Iterable[TaskRun], deadline: float | None) -> bool:
 
         if not on_end(run, release):
             continue
-        left = -1.0 if deadline is None else max(deadline - clock.monotonic(), 0.0)
         waits[gate] = active.current_flow_run.get(), active.current_task_run.get(), run
         try:
-            ended = gate.acquire(timeout=left)
+            ended = patience.until_open(gate, deadline)
         except BaseException:
             forget(run, release)
             raise
@@ -270,9 +269,8 @@ class Arrivals:
             run = self._take()
             if run is not None:
                 return run
-            left = -1.0 if deadline is None else max(deadline - clock.monotonic(), 0.0)
             with self._waiting(gate):
-                if not gate.acquire(timeout=left):
+                if not patience.until_open(gate, deadline):
                     return self._take()
 
     async def next_async(self, timeout: float | None = None) -> TaskRun | None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowdeck.exceptions import FlowCancelled, TerminationSignal
+from flowdeck.threads import swallowed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -73,6 +74,8 @@ class _Signals:
         self.sigterm: tuple[Stoppable, _Handler] | None = None
         #: What is to be raised as soon as no finalizer would swallow it.
         self.delayed: type[BaseException] | BaseException | None = None
+        #: What is done if what was raised last is swallowed.
+        self.raised: Callable[[], None] | None = None
 
 
 _signals = _Signals()
@@ -177,9 +180,8 @@ def _cancel_all(runs: list[Stoppable]) -> None:
 
 
 def _kill_all(runs: list[Stoppable]) -> None:
-    message = "Killed by a second Ctrl-C."
     for run in runs:
-        run.die(message)
+        run.die("Killed by a second Ctrl-C.")
     os._exit(130)
 
 
@@ -204,32 +206,29 @@ def innermost_interruptible() -> Stoppable | None:
     return _signals.open[-1].run if _signals.open else None
 
 
-#: After so many seconds a signal that struck in a finalizer is raised anew.
+#: After so many seconds a signal that struck where nobody hears of it is raised anew.
 RING_AGAIN: Final = 0.01
-
-
-def in_finalizer(frame: FrameType | None) -> bool:
-    """Say whether a signal strikes inside a ``__del__``: Python prints what is raised there and goes
-    on, so the exception would be lost, and with it the stop."""
-    while frame is not None:
-        if frame.f_code.co_name == "__del__":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _stop_in_main_thread(exc: type[BaseException] | BaseException) -> None:
     run = innermost_interruptible()
     if run is None or run.stop_on_loop():
         return  # an async body: its loop cancels it
-    if in_finalizer(sys._getframe()):
-        _signals.delayed = exc
-        timer = threading.Timer(RING_AGAIN, wake_main_thread)
-        timer.daemon = True
-        timer.start()
+    if swallowed.reaches_nobody(sys._getframe()):
+        _stop_later(exc)
         return
     if not put_off(exc):
-        raise exc
+        error = exc() if isinstance(exc, type) else exc
+        _signals.raised = lambda: _stop_later(error)
+        swallowed.expect(error, _signals.raised)
+        raise error
+
+
+def _stop_later(exc: type[BaseException] | BaseException) -> None:
+    _signals.delayed = exc
+    timer = threading.Timer(RING_AGAIN, wake_main_thread)
+    timer.daemon = True
+    timer.start()
 
 
 def put_off(exc: type[BaseException] | BaseException) -> bool:
@@ -340,6 +339,9 @@ def _give_sigterm_back(run: Stoppable) -> None:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
         _signals.sigterm = None
         _signals.delayed = None
+        if _signals.raised is not None:
+            swallowed.forget(_signals.raised)
+            _signals.raised = None
 
 
 def leave(run: Stoppable) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from flowdeck.states.transitions import TimeUp
 from flowdeck.stopping.cancellation import (
     RING_AGAIN,
-    in_finalizer,
     innermost_interruptible,
     put_off,
 )
+from flowdeck.threads import swallowed
 from flowdeck_store import clock
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 #: The shortest time that a timer is set to: 0 would switch it off.
 _AT_ONCE = 1e-3
+#: Seconds after which an alarm that nobody heard rings again. One that strikes between the
+#: interpreter's last look for signals and a wait inside C wakes nobody: its handler would be called
+#: when that wait ends, which may be never.
+_UNHEARD = 0.05
 
 
 @contextlib.contextmanager
@@ -96,19 +100,26 @@ class _Alarm:
         self._armed = False
 
     def __enter__(self) -> None:
+        self._set()
+
+    def __exit__(self, *_: object) -> None:
+        swallowed.forget(self._set_anew)
+        self._restore()
+
+    def _set(self) -> None:
         self._armed = True
         self._before = signal.signal(signal.SIGALRM, self._ring)
         left, self._interval = signal.getitimer(signal.ITIMER_REAL)
-        if left:
-            self._outer_due = clock.monotonic() + left
+        self._outer_due = clock.monotonic() + left if left else None
         self._arm()
 
-    def __exit__(self, *_: object) -> None:
-        self._restore()
+    def _set_anew(self) -> None:
+        self._due = clock.monotonic() + RING_AGAIN
+        self._set()
 
     def _arm(self) -> None:
         due = self._due if self._outer_due is None else min(self._due, self._outer_due)
-        signal.setitimer(signal.ITIMER_REAL, max(due - clock.monotonic(), _AT_ONCE))
+        signal.setitimer(signal.ITIMER_REAL, max(due - clock.monotonic(), _AT_ONCE), _UNHEARD)
 
     def _restore(self) -> None:
         self._armed = False
@@ -130,7 +141,7 @@ class _Alarm:
         if now < self._due:
             self._arm()
             return
-        if in_finalizer(frame):
+        if swallowed.reaches_nobody(frame):
             self._due = now + RING_AGAIN
             self._arm()
             return
@@ -143,6 +154,7 @@ class _Alarm:
             return  # an async subflow on a loop on this thread: its loop stops it
         late = TimeUp(self._run)
         if not put_off(late):
+            swallowed.expect(late, self._set_anew)
             raise late
 
     def _ring_outer(self, signum: int, frame: FrameType | None) -> None:

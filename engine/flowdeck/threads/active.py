@@ -72,8 +72,9 @@ def with_current_tags(own: frozenset[str]) -> frozenset[str]:
 
 def running_loop() -> Any:
     """Return the event loop that runs in this thread, or ``None`` (without importing asyncio)."""
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
+    # While another thread imports asyncio the module is there, but its functions are not yet.
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return None if running is None else running()
 
 
 def caller_is_async() -> bool:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from flowdeck.exceptions import FlowdeckError
+from flowdeck.threads import patience
 from flowdeck.threads.child_processes import wait_until_started
 from flowdeck.threads.engine_threads import engine_thread
 
@@ -215,7 +216,7 @@ def call_with_deadline(
     _waiting[me] = call
     try:
         call.thread.start()
-        in_time = call.finished.wait(min(seconds, threading.TIMEOUT_MAX))
+        in_time = patience.until_set(call.finished, seconds)
     except BaseException:
         # The waiting thread was interrupted (Ctrl-C): nobody wants the value any more.
         if call.interrupt(Interrupted, _EXPIRED) and stop is not None:

@@ -11,10 +11,12 @@ import threading
 from typing import Any
 
 from flowdeck.exceptions import TaskCancelled
-from flowdeck.threads import child_processes
+from flowdeck.threads import child_processes, swallowed
 from flowdeck.threads.deadlines import interrupt_thread, take_back
 
 _lock = threading.Lock()
+#: Seconds after which an interruption that was swallowed is injected anew.
+_AGAIN = 0.01
 
 
 class _Executing:
@@ -43,6 +45,7 @@ class _Executing:
         with _lock:
             if self._hit:
                 take_back()
+                swallowed.forget(self._soon_again)
             self._thread = 0
         self._run.interrupt = self._before
 
@@ -53,8 +56,20 @@ class _Executing:
                 return
             if not self._hit:
                 self._hit = True
+                swallowed.expect(self._exc_type, self._soon_again)
                 interrupt_thread(self._thread, self._exc_type)
             child_processes.end(self._run)
+
+    def _soon_again(self) -> None:
+        if self._thread == threading.get_ident():  # else it was swallowed in another run's function
+            timer = threading.Timer(_AGAIN, self._again)
+            timer.daemon = True
+            timer.start()
+
+    def _again(self) -> None:
+        with _lock:
+            if self._thread:
+                interrupt_thread(self._thread, self._exc_type)
 
 
 executing = _Executing

@@ -17,6 +17,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flowdeck.threads import patience
 from flowdeck.threads.active import running_loop
 from flowdeck.threads.engine_threads import LoopThread
 from flowdeck_store import clock
@@ -195,7 +196,7 @@ def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         started = _started(at)
     future = started.portal.start_task_soon(_on_level, at, function, *args)
     try:
-        return future.result()
+        return patience.result_of(future)
     finally:
         if not future.done():
             future.cancel()
@@ -221,7 +222,7 @@ def run_here(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
 
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="flowdeck-nested") as pool:
-        return pool.submit(context.run, asyncio.run, _awaited(function, *args)).result()
+        return patience.result_of(pool.submit(context.run, asyncio.run, _awaited(function, *args)))
 
 
 async def _awaited(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:

@@ -12,7 +12,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import anyio
 import pytest
 
 from flowdeck import flow, quote, task
+from flowdeck.futures import as_completed
 from flowdeck.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from flowdeck.testing import Record
 
@@ -510,3 +512,130 @@ def test_a_task_limit_inside_a_flow_limit() -> None:
         return quote([slow(return_state=True), slow.submit().wait()])
 
     assert [s.name for s in f().unquote()] == ["TimedOut", "TimedOut"]
+
+
+# -- alarms that nobody hears at once -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def alarms_strike_elsewhere() -> Iterator[None]:
+    """Have another thread get the alarms: the interpreter notes them, but nothing wakes this thread.
+    The same happens to one that strikes just before a thread blocks in C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.parametrize("wait", ["a future", "futures as they end", "an async task", "a limit"])
+def test_an_alarm_that_wakes_nobody_still_ends_the_flow(wait: str) -> None:
+    @task
+    def sleepy() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            time.sleep(0.005)
+
+    @task
+    async def sleepy_async() -> None:
+        await asyncio.sleep(30)
+
+    @flow(timeout_seconds=0.1)
+    def f() -> None:
+        future = nothing.submit()  # threads of the pool are there, and get the alarm
+        future.wait()
+        with alarms_strike_elsewhere():
+            if wait == "a future":
+                sleepy.submit().wait()
+            elif wait == "futures as they end":
+                list(as_completed([sleepy.submit()]))
+            elif wait == "an async task":
+                sleepy_async()
+            else:
+                sleepy.with_options(timeout_seconds=20)()
+
+    assert_timed_out(f(return_state=True))
+
+
+def test_an_alarm_rings_until_it_is_heard() -> None:
+    intervals = []
+
+    @flow(timeout_seconds=30)
+    def f() -> None:
+        intervals.append(signal.getitimer(signal.ITIMER_REAL)[1])
+
+    before = signal.getitimer(signal.ITIMER_REAL)[1]
+    f()
+    assert 0 < intervals[0] < 1
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == before
+
+
+# -- alarms that strike where nobody hears of it -------------------------------------------------------
+
+
+class Watched:
+    """What weak references, and so their callbacks, are made for."""
+
+
+def call_back_in_c(seconds: float) -> None:
+    """Spend the time in the callback of a weak reference."""
+
+    def callback(_: object) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.001)
+
+    watched = Watched()
+    reference = weakref.ref(watched, callback)
+    del watched
+    assert reference() is None
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_alarm_in_a_callback_of_c_code_ends_the_flow_a_moment_later(
+    inner: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+
+    @flow(timeout_seconds=0.1)
+    def f() -> None:
+        if inner:
+            call_in_it()
+        call_back_in_c(0.3)
+        while True:  # not a task: nothing else looks whether the time is up
+            time.sleep(0.01)
+
+    @flow(timeout_seconds=20)
+    def call_in_it() -> None:
+        call_back_in_c(0.3)
+        while True:
+            time.sleep(0.01)
+
+    assert_timed_out(f(return_state=True))
+    assert "Exception ignored" not in capsys.readouterr().err
+    assert sys.unraisablehook is hook
+
+
+def test_what_others_have_swallowed_is_told_to_the_hook_of_before() -> None:
+    told = []
+
+    class Careless:
+        def __del__(self) -> None:
+            raise LookupError("of the user")
+
+    @flow(timeout_seconds=0.1)
+    def f() -> None:
+        try:
+            call_back_in_c(0.3)
+            while True:
+                time.sleep(0.01)
+        finally:
+            Careless()
+
+    before, sys.unraisablehook = sys.unraisablehook, lambda one: told.append(str(one.exc_value))
+    try:
+        f(return_state=True)
+    finally:
+        sys.unraisablehook = before
+    assert told == ["of the user"]

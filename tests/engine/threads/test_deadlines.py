@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -232,17 +234,14 @@ def test_every_call_at_its_deadline_ends_one_way_or_the_other() -> None:
             assert log == ["finished"]
 
 
-def test_ctrl_c_while_waiting_stops_the_function(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_waiting_stops_the_function() -> None:
     started = threading.Event()
-    real_wait = threading.Event.wait
 
-    def wait(self: threading.Event, timeout: float | None = None) -> bool:
-        if timeout == LONG:
-            real_wait(started)
-            raise KeyboardInterrupt
-        return real_wait(self, timeout)
+    def press() -> None:
+        started.wait()
+        os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(threading.Event, "wait", wait)
+    threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
         call_with_deadline(spin, (started,), {}, LONG)
     name = f"{threading.current_thread().name}-timed"

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from flowdeck import flow, task
 from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
 from flowdeck.testing import run_in_memory
+from flowdeck.threads import active
 
 
 def started_daemon() -> bool:
@@ -142,3 +144,10 @@ def test_the_end_of_a_process_waits_for_threads_of_tasks_and_for_no_thread_of_ou
     environment = {**os.environ, "FLOWDECK_HOME": str(home)}
     subprocess.run([sys.executable, script, str(tmp_path)], env=environment, check=True, timeout=50)
     assert {p.name for p in tmp_path.iterdir()} >= {"plain", "timed", "on_a_loop"}
+
+
+def test_a_loop_is_asked_for_while_another_thread_imports_asyncio(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncio", types.ModuleType("asyncio"))  # as far as it is yet
+    assert active.running_loop() is None
