@@ -11,7 +11,7 @@ from array import array
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flowdeck_app.access import ROWS, SLOW, StoreAccess
-from flowdeck_app.index_source import NO_ROWS, IndexSource
+from flowdeck_app.index_source import IndexSource
 from flowdeck_app.views.rows import RunRow, TaskRow
 from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.views.timeline import Bar, bar_of, bar_of_group, lanes
@@ -19,7 +19,6 @@ from flowdeck_app.widgets.lines.source import Key, MemorySource
 from flowdeck_store.ids import number_of
 from flowdeck_store.query.language import quote
 from flowdeck_store.query.ordering import RowIndex
-from flowdeck_store.read.records import LogRecord
 from flowdeck_store.states import CRASHED, FAILED
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ T = TypeVar("T")
 #: Seconds for which a flow's median duration is taken as known.
 _P50_KEPT: Final = 15.0
 _CAUSES_KEPT: Final = 2_000
-#: New log lines taken at a time when an index grows.
-_GROWTH: Final = 5000
 #: What the order "problems" begins with.
 _PROBLEM: Final = "state:problem"
 #: Task runs that worker lanes are made of.
@@ -158,87 +155,6 @@ class RunSource(IndexSource[RunRow]):
     def key(self, row: RunRow) -> int:
         """Return the run's number."""
         return row.record.id
-
-
-class LogSource(IndexSource[LogRecord]):
-    """Log lines of a run or of one task run, oldest first. Keys are sequence numbers.
-
-    Args:
-        access: the app's lanes.
-        run_id: number of the flow run.
-        no: only this task run's (0: the flow function's own); ``None``: all.
-        query: filter text (``level:warning logger:x text``).
-        context: lines shown before and after each match.
-    """
-
-    stable = True
-
-    def __init__(
-        self,
-        access: StoreAccess,
-        run_id: int,
-        no: int | None = None,
-        query: str = "",
-        *,
-        context: int = 0,
-    ) -> None:
-        super().__init__(access)
-        self.run_id, self.no, self.query = run_id, no, query
-        self.context = context if query else 0
-        self._generation = -1
-        self._hits: RowIndex = NO_ROWS
-
-    def with_context(self, context: int) -> LogSource:
-        """Return the same lines with more or fewer around each match."""
-        return LogSource(self._access, self.run_id, self.no, self.query, context=max(0, context))
-
-    def is_match(self, row: LogRecord) -> bool:
-        """Say whether a line is here by itself, not as the context of another."""
-        return not self.context or self._hits.position(row.seq) is not None
-
-    def _look(self, reader: Reader) -> RowIndex:
-        if self.context:
-            self._hits = reader.log_index(self.run_id, self.no, self.query)
-            return _around(reader.log_index(self.run_id, self.no), self._hits, self.context)
-        ids = self._index.ids
-        if isinstance(ids, array) and ids and self._generation == reader.generation:
-            self._grow(reader, ids)
-            return self._index
-        self._generation = reader.generation
-        return reader.log_index(self.run_id, self.no, self.query)
-
-    def _grow(self, reader: Reader, ids: array[int]) -> None:
-        """Append what came since the last look."""
-        while True:
-            rows = reader.logs(
-                self.run_id, self.no, query=self.query, after_seq=ids[-1], limit=_GROWTH
-            )
-            ids.extend([row.seq for row in rows])
-            if len(rows) < _GROWTH:
-                return
-
-    def _read(self, reader: Reader, keys: Sequence[int]) -> list[LogRecord]:
-        return reader.logs_by_seqs(keys)
-
-    def _matches(self, reader: Reader, text: str) -> Iterable[int]:
-        return reader.log_index(self.run_id, self.no, f"{self.query} {quote(text)}").ids
-
-    def key(self, row: LogRecord) -> int:
-        """Return the sequence number."""
-        return row.seq
-
-
-def _around(every: RowIndex, hits: RowIndex, context: int) -> RowIndex:
-    """Return the hits and their neighbours, in order."""
-    found = array("q")
-    following = 0  # first place that is not taken yet
-    for key in hits.ids:
-        place = every.position(key)
-        if place is not None:
-            start, end = max(following, place - context), place + context + 1
-            found.extend(every.slice(start, end - start))
-            following = max(following, end)
-    return RowIndex(found, True)
 
 
 class TimelineSource(IndexSource[Bar]):

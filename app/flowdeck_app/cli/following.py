@@ -9,7 +9,7 @@ processes are looked after, or ``flowdeck wait`` would wait for ever.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowdeck_app.cli.record import look_after_dead
 from flowdeck_app.reports.logs import log_lines, speaker
@@ -157,6 +157,12 @@ class LogLines:
         for _ in until_final(self._reader, self._run):
             # The run is read before its lines, so a final run has no lines we have not seen.
             yield from self._new()
+
+    def as_json(self, record: LogRecord) -> dict[str, Any]:
+        """Return a line as ``--json`` shows it."""
+        from flowdeck_store.read import json_shape
+
+        return json_shape.log(record)
 
     def drawn(self, batch: Iterable[LogRecord], look: Look) -> Iterator[str]:
         """Yield a batch as text."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+tree_option = click.option("--tree", "whole", is_flag=True, help="With all subflow runs below it.")
 detach_option = click.option(
     "-d", "--detach", is_flag=True, help="Return at once; the run goes on by itself."
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowdeck_app.drawing import amounts, own_progress, states, times, usage
 from flowdeck_app.drawing.cells import at_least, cut, width
+from flowdeck_app.drawing.stems import stem_text
 from flowdeck_app.drawing.tables import TextColumn, facts, table
 from flowdeck_app.drawing.values import block, value_lines
 from flowdeck_store.read.causes import plain
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         TaskRunRecord,
         UpstreamRecord,
     )
+    from flowdeck_store.read.tree.runs import Stem
 
 _COLUMNS = (
     TextColumn("Task run", right=True),
@@ -36,12 +38,21 @@ _COLUMNS = (
 )
 
 
-def task_table(tasks: Sequence[TaskRunRecord], look: Look) -> list[str]:
-    """Return a heading and one line a task run."""
+def task_table(
+    tasks: Sequence[TaskRunRecord], look: Look, stems: Mapping[int, Stem] | None = None
+) -> list[str]:
+    """Return a heading and one line a task run.
+
+    Args:
+        tasks: in the order shown.
+        look: what the place can show.
+        stems: where task runs lie in a tree, by their ids.
+    """
+    lies: Mapping[int, Stem] = {} if stems is None else stems
     rows: list[Row] = [
         [
             task.ref,
-            (task.label, "bold"),
+            (stem_text(lies.get(task.id, ()), look.symbols) + task.label, "bold"),
             states.name_cell(task.code, task.named, look),
             times.calendar(task.started_us, look.now_us, dash=look.dash),
             look.duration_of(task),

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowdeck_app.drawing.stems import Fold
+
 if TYPE_CHECKING:
     from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord, UpstreamRecord
+    from flowdeck_store.read.tree.runs import Stem
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task run and what it takes its inputs from."""
+    """A task run, what it takes its inputs from, and where it lies in a tree."""
 
     record: TaskRunRecord
     upstreams: tuple[UpstreamRecord, ...] = ()
+    stem: Stem = ()
+    fold: Fold = Fold.NONE
 
 
 @dataclass(frozen=True, slots=True)

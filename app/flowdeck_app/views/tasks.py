@@ -11,6 +11,7 @@ from flowdeck_app.drawing.cells import Cell, clean, cut
 from flowdeck_app.drawing.columns import Column
 from flowdeck_app.drawing.signs import ACTIVE, Kind, kind_of
 from flowdeck_app.drawing.states import glyph_cell, word_cell
+from flowdeck_app.drawing.stems import CLOSED, Fold, stem_text
 from flowdeck_app.drawing.times import TimeMode, clock, duration, seconds_of
 from flowdeck_store.read.causes import plain
 from flowdeck_store.states import is_final
@@ -25,7 +26,9 @@ def _glyph(row: TaskRow, look: Look) -> Cell:
 
 
 def _name(row: TaskRow, look: Look) -> Cell:
-    return clean(row.record.label, 300, ascii_only=look.symbols.ascii), "$fd-strong"
+    name = clean(row.record.label, 300, ascii_only=look.symbols.ascii)
+    below = CLOSED if row.fold is Fold.CLOSED else ""
+    return f"{stem_text(row.stem, look.symbols)}{name}{below}", "$fd-strong"
 
 
 def _state(row: TaskRow, look: Look) -> Cell:

@@ -10,6 +10,7 @@ from textual.content import Content, Span
 from flowdeck_app.drawing.cells import clean, cut, fit, fit_middle, width
 from flowdeck_app.drawing.signs import SIGNS, Kind, kind_of, worst_of
 from flowdeck_app.drawing.states import style_of
+from flowdeck_app.drawing.stems import CLOSED, Fold, stem_text
 from flowdeck_app.drawing.times import duration
 from flowdeck_app.views.critical_path import MARK, MARK_STYLE
 from flowdeck_store import states
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flowdeck_app.drawing.look import Look
+    from flowdeck_store.read.tree.runs import Stem
 
 #: Lengths between two marks of the axis, in seconds.
 _STEPS: Final = (
@@ -41,6 +43,7 @@ class Bar:
         segments: stretches of waiting and running.
         folded: how many task runs the line stands for (0: itself).
         busy: share of the time in which a worker ran something; ``None`` for tasks.
+        stem: where it lies in a tree; ``fold`` whether there are others below it.
     """
 
     key: int | str
@@ -50,6 +53,8 @@ class Bar:
     segments: tuple[TimelineSegment, ...]
     folded: int = 0
     busy: float | None = None
+    stem: Stem = ()
+    fold: Fold = Fold.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +154,11 @@ def timeline_content(
     signs = look.symbols
     kind = kind_of(bar.code, bar.named)
     folded = f" {signs.times}{bar.folded}" if bar.folded > 1 else ""
+    folded += CLOSED if bar.fold is Fold.CLOSED else ""
     name = clean(bar.name, 300, ascii_only=signs.ascii)
-    room = max(1, name_cells - 3 - width(folded))
-    name = fit_middle(name, room, ellipsis=signs.ellipsis).rstrip() + folded
+    stem = stem_text(bar.stem, signs)
+    room = max(1, name_cells - 3 - width(folded) - width(stem))
+    name = stem + fit_middle(name, room, ellipsis=signs.ellipsis).rstrip() + folded
     mark = MARK if on_path else " "
     head = f"{signs.of(kind)} {fit(name, name_cells - 3, ellipsis=signs.ellipsis)}{mark}"
     drawn, spans = _bar(bar, kind, look, scale, bar_cells)

@@ -11,6 +11,7 @@ from flowdeck_app.drawing.ansi import without_colours
 from flowdeck_app.views.logs import log_lines
 from flowdeck_app.widgets.lines.messages import Changed
 from flowdeck_app.widgets.lines.view import LineView
+from flowdeck_store.ids import task_run_id
 from flowdeck_store.read.records import LogRecord
 
 if TYPE_CHECKING:
@@ -23,13 +24,19 @@ if TYPE_CHECKING:
     from flowdeck_app.widgets.lines.source import Source
 
 
+def origin_of(row: LogRecord) -> int:
+    """Return the id of the task run that wrote a line; number 0 is the flow function itself."""
+    return task_run_id(row.run_id, row.task_no)
+
+
 class LogView(LineView[LogRecord]):
     """Rows of :class:`~flowdeck_app.sources.LogSource`.
 
     Follows at first; any movement up stops it, ``G`` or ``t`` resumes.
 
     Attributes:
-        task_names: names of task runs by number, for the task column; empty: no column.
+        task_names: names of task runs by their ids, for the column of origins.
+        task_cells: cells of that column, 0: none.
     """
 
     FOLLOWS: ClassVar[bool] = True
@@ -71,7 +78,7 @@ class LogView(LineView[LogRecord]):
             width,
             wrap=self.wrapped,
             start_us=self.start_us,
-            task=self.task_names.get(row.task_no, ""),
+            task=self.task_names.get(origin_of(row), ""),
             task_cells=self.task_cells,
         )
         is_match = getattr(self.source, "is_match", None)

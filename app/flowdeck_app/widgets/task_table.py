@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from textual.message import Message
+
 from flowdeck_app.views import tasks
 from flowdeck_app.views.rows import TaskRow
 from flowdeck_app.widgets.table import TableView
@@ -36,6 +38,21 @@ class TaskTable(TableView[TaskRow]):
             empty=("No tasks yet", "The flow has not submitted a task"),
             **names,
         )
+
+    class FoldWanted(Message):
+        """What is below the row under the cursor is to be folded, or unfolded."""
+
+        def __init__(self, fold: bool) -> None:
+            super().__init__()
+            self.fold = fold
+
+    def action_move_left(self) -> None:
+        """Fold; a table is never wider than the view."""
+        self.post_message(self.FoldWanted(True))
+
+    def action_move_right(self) -> None:
+        """Unfold."""
+        self.post_message(self.FoldWanted(False))
 
     def copy_of(self, row: TaskRow) -> tuple[str, str]:
         """Return the number of the task run."""

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from flowdeck_store.query.language import Query
 
-_LOG: Final = (
+LOG: Final = (
     "SELECT l.seq, l.run_id, l.task_no, l.us, l.level, s.name, l.msg FROM logs l "
     "LEFT JOIN log_sources s ON s.id = l.src "
 )
 #: Walk the range when the run owns more than one line in fifty of it.
-_DENSE: Final = 0.02
+DENSE: Final = 0.02
 #: A range that is walked anyway (3 ms): the newest lines of a run that is being followed.
 _SHORT: Final = 20_000
 #: Lowest level -> the counters of flow_runs that hold how many lines there are.
@@ -84,7 +84,7 @@ class LogReads(ReaderBase):
         )
         backwards = after_seq is None and (tail or before_seq is not None)
         rows = self._rows(
-            f"{_LOG} WHERE {where} ORDER BY l.seq {'DESC' if backwards else 'ASC'} LIMIT ?",
+            f"{LOG} WHERE {where} ORDER BY l.seq {'DESC' if backwards else 'ASC'} LIMIT ?",
             (*parameters, at_most(limit)),
         )
         return [log_record(row) for row in (reversed(rows) if backwards else rows)]
@@ -92,7 +92,7 @@ class LogReads(ReaderBase):
     def logs_by_seqs(self, seqs: Iterable[int]) -> list[LogRecord]:
         """Return log lines by their sequence numbers, oldest first."""
         rows = self._rows(
-            f"{_LOG} WHERE l.seq IN (SELECT value FROM json_each(?)) ORDER BY l.seq",
+            f"{LOG} WHERE l.seq IN (SELECT value FROM json_each(?)) ORDER BY l.seq",
             (json.dumps(list(seqs)),),
         )
         return [log_record(row) for row in rows]
@@ -213,7 +213,7 @@ class LogReads(ReaderBase):
         lines, first, last = self._log_range(run_id)
         # One range: of two, SQLite would walk the wider. The plus keeps it from the index.
         bounds = [max(low, first), min(high, last)]
-        if lines > _DENSE * (last - first + 1) or bounds[1] - bounds[0] < _SHORT:
+        if lines > DENSE * (last - first + 1) or bounds[1] - bounds[0] < _SHORT:
             return "l.seq BETWEEN ? AND ? AND +l.run_id = ?", [*bounds, run_id]
         # Here the plus keeps it from walking the whole table by its key.
         return "l.run_id = ? AND +l.seq BETWEEN ? AND ?", [run_id, low, high]

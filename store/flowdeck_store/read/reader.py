@@ -10,13 +10,13 @@ from flowdeck_store.read.artifacts.reads import ArtifactReads
 from flowdeck_store.read.causes_of_runs import CauseReads
 from flowdeck_store.read.details import DetailReads
 from flowdeck_store.read.errors.reads import ErrorReads
-from flowdeck_store.read.logs import LogReads
 from flowdeck_store.read.paths import PathReads
 from flowdeck_store.read.provenance import ProvenanceReads
 from flowdeck_store.read.refs import ReferenceReads
 from flowdeck_store.read.reuse import ReuseReads
 from flowdeck_store.read.statistics import StatisticsReads
 from flowdeck_store.read.tree.graphs import TreeReads
+from flowdeck_store.read.tree.runs import TreeRunReads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ class Reader(
     ReferenceReads,
     CauseReads,
     StatisticsReads,
-    LogReads,
+    TreeRunReads,
     DetailReads,
     TreeReads,
     ReuseReads,

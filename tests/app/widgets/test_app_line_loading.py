@@ -12,7 +12,8 @@ from app_data import log, task_row
 from app_harness import Bench, screen_text, settle
 
 from flowdeck_app.app import FlowdeckApp
-from flowdeck_app.sources import LogSource, RunSource
+from flowdeck_app.log_sources import LogSource
+from flowdeck_app.sources import RunSource
 from flowdeck_app.views.rows import TaskRow
 from flowdeck_app.widgets.lines.source import FakeSource, MemorySource
 from flowdeck_app.widgets.log_view import LogView

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Unpack, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Unpack, cast
 
 from textual import on
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import ContentSwitcher
 
+from flowdeck_app.actions import bindings
 from flowdeck_app.events.living import Living
 from flowdeck_app.screens.artifacts.pane import ArtifactTable
 from flowdeck_app.screens.run.filters import LogFilter, TaskFilter
@@ -17,21 +18,28 @@ from flowdeck_app.screens.run.logs import LogsPane
 from flowdeck_app.screens.run.panes import (
     Pane,
     ParamsPane,
+    RunLog,
     TaskPicked,
     TimelinePane,
+    TreeChoice,
 )
 from flowdeck_app.screens.run.path import PathLegend
 from flowdeck_app.screens.run.tables import ResultTable
 from flowdeck_app.screens.run.tasks import TasksPane
 from flowdeck_app.screens.run.workers import WorkersPane
+from flowdeck_app.tree_sources import TaskTreeSource, TimelineTreeSource
+from flowdeck_app.widgets.guard import may
 from flowdeck_app.widgets.lines.messages import Changed
 from flowdeck_app.widgets.query_bar import QueryBar
 from flowdeck_app.widgets.tabs import Tab, TabStrip
+from flowdeck_app.widgets.task_table import TaskTable
 from flowdeck_store.query.language import quote
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.binding import BindingType
 
+    from flowdeck_app.host import HostApp
     from flowdeck_app.widgets.guard import Names
     from flowdeck_store.read.records import FlowRunRecord
     from flowdeck_store.read.summaries import TaskGroup
@@ -50,11 +58,16 @@ BY_TASK: Final = frozenset({"tasks", "timeline"})
 
 
 class RunBody(Living, Vertical):
-    """Holds what the panes share: which tab is shown, the filters, and the tasks of the run.
+    """Holds what the panes share: which tab is shown, the filters, whether subflows are shown with
+    the run, and the tasks of the run.
 
     Args:
         run_id: number of the flow run.
     """
+
+    app: HostApp  # narrower than Textual's, for the checker
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("view.tree", "view.fold", "view.all")]
 
     class ChoicesCleared(Message):
         """No chip is filtered by any more."""
@@ -62,6 +75,8 @@ class RunBody(Living, Vertical):
     def __init__(self, run_id: int, **names: Unpack[Names]) -> None:
         super().__init__(**names)
         self.run_id = run_id
+        self.below = TreeChoice()
+        self._has_subflows = False
         self._groups: tuple[TaskGroup, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -113,8 +128,14 @@ class RunBody(Living, Vertical):
 
     # -- showing ---------------------------------------------------------------------------
 
-    def show_run(self, run: FlowRunRecord) -> None:
-        """Tell every pane: all count from the same moment to the same moment."""
+    def show_run(self, run: FlowRunRecord, *, subflows: bool = False) -> None:
+        """Tell every pane: all count from the same moment to the same moment.
+
+        Args:
+            run: as it is now.
+            subflows: it called some.
+        """
+        self._has_subflows = subflows
         self.tabs.set_count("tasks", run.n_tasks)
         self.tabs.set_count("logs", run.n_logs)
         for tab in TABS:
@@ -137,6 +158,70 @@ class RunBody(Living, Vertical):
     def focus_rows(self) -> None:
         """Put the focus on the main view of the tab."""
         self.pane.focus_rows()
+
+    # -- with all that is below it ---------------------------------------------------------
+
+    @property
+    def can_tree(self) -> bool | None:
+        """Whether there are subflows to be shown with the run on this tab."""
+        return self._has_subflows and self.tab in {"tasks", "timeline", "logs"}
+
+    @property
+    def can_fold(self) -> bool | None:
+        """Whether there is something to fold."""
+        return self.below.whole and self.tab in BY_TASK
+
+    def action_view_tree(self) -> None:
+        """Show tasks, timeline and log with those of all subflows, or the run's own again."""
+        self.show_tree(TreeChoice(not self.below.whole, self.below.folded))
+        whole = "with all its subflows" if self.below.whole else "alone"
+        self.app.say(f"The run {whole}")
+
+    def action_view_fold(self) -> None:
+        """Fold the subflow under the cursor, or unfold it."""
+        self._fold(None)
+
+    def action_view_all(self) -> None:
+        """Unfold all subflows; where none is folded, fold all."""
+        source = self._tree_source()
+        if source is not None:
+            folded = frozenset() if self.below.folded else source.foldable()
+            self.show_tree(TreeChoice(True, folded))
+
+    @on(TaskTable.FoldWanted)
+    def _fold_wanted(self, message: TaskTable.FoldWanted) -> None:
+        if self.below.whole:
+            self._fold(message.fold)
+
+    def _tree_source(self) -> TaskTreeSource | TimelineTreeSource | None:
+        view = (
+            self.tasks.table if self.tab == "tasks" else self.query_one("#timeline", TimelinePane)
+        )
+        source = view.drawn_source
+        return source if isinstance(source, TaskTreeSource | TimelineTreeSource) else None
+
+    def _fold(self, fold: bool | None) -> None:
+        """Fold (or unfold; ``None``: whichever it is not) what is under the cursor."""
+        source = self._tree_source()
+        view = (
+            self.tasks.table if self.tab == "tasks" else self.query_one("#timeline", TimelinePane)
+        )
+        key = view.current_key
+        if source is None or not isinstance(key, int):
+            return
+        folded, cursor = source.folded_at(key, fold)
+        if folded != self.below.folded:
+            view.row_cursor.bind(cursor)
+            self.show_tree(TreeChoice(True, folded))
+
+    def show_tree(self, tree: TreeChoice) -> None:
+        """Show the run with what is below it, or alone."""
+        self.below = self.tasks.below = tree
+        self.query_one("#timeline", TimelinePane).below = tree
+        for log in self.query(RunLog):
+            log.whole = tree.whole
+        self.renew()
+        self.screen.refresh_bindings()
 
     # -- tabs ------------------------------------------------------------------------------
 
@@ -215,6 +300,10 @@ class RunBody(Living, Vertical):
         marks = message.marks
         self.query_one("#timeline", TimelinePane).mark_path(marks.task_runs | marks.tasks)
         self.query_one("#graph", GraphPane).mark_path(marks.tasks, marks.steps)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Ask the guards of the action registry."""
+        return self.can_fold if action == "view_all" else may(self, action)
 
     # -- filters ---------------------------------------------------------------------------
 

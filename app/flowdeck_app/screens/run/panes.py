@@ -7,6 +7,7 @@ it is about and under which filter; it tells the screen what only the screen can
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Unpack
 
 from textual import on
@@ -14,27 +15,42 @@ from textual.message import Message
 
 from flowdeck_app.access import SLOW
 from flowdeck_app.drawing.ansi import without_colours
+from flowdeck_app.log_sources import LogSource
 from flowdeck_app.screens.parts.fact_list import PanelView
 from flowdeck_app.screens.parts.renewal import Renewal
-from flowdeck_app.sources import LogSource, TimelineSource, group_bars, worker_bars
+from flowdeck_app.sources import TimelineSource, group_bars, worker_bars
+from flowdeck_app.tree_sources import TimelineTreeSource
 from flowdeck_app.views.facts import run_rows
 from flowdeck_app.views.logs import texts_in
 from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.widgets.lines.messages import Changed, Opened
-from flowdeck_app.widgets.log_view import LogView
+from flowdeck_app.widgets.log_view import LogView, origin_of
 from flowdeck_app.widgets.timeline import Timeline
-from flowdeck_store.ids import split
+from flowdeck_store.ids import run_of, split, task_run_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flowdeck_app.host import HostApp
     from flowdeck_app.widgets.guard import Names
     from flowdeck_store.read.provenance import ProvenanceRecord
     from flowdeck_store.read.records import FlowRunRecord
+    from flowdeck_store.read.tree.runs import TreeRun
+
+
+@dataclass(frozen=True, slots=True)
+class TreeChoice:
+    """Whether all that is below the run is shown, too, and which runs of it are folded."""
+
+    whole: bool = False
+    folded: frozenset[int] = frozenset()
+
 
 #: What the timeline shows, in the order of ``b``.
 LANES: Final = ("task runs", "tasks", "workers")
-#: Cells for the name of the task in the run's log.
+#: Cells for the name of the task in the run's log; with all that is below it.
 TASK_CELLS: Final = 16
+TREE_CELLS: Final = 28
 
 
 class Pane(Protocol):
@@ -79,7 +95,8 @@ class TimelinePane(Timeline):
     def __init__(self, run_id: int, lanes: str = LANES[0], **names: Unpack[Names]) -> None:
         super().__init__(**names)
         self.run_id, self.lanes = run_id, lanes
-        self._bars_of: tuple[str, str] | None = None
+        self.below = TreeChoice()
+        self._bars_of: tuple[str, str, TreeChoice] | None = None
 
     def show_run(self, run: FlowRunRecord) -> None:
         """Draw from the start of the run to its end."""
@@ -87,13 +104,16 @@ class TimelinePane(Timeline):
 
     def renew(self, query: str) -> None:
         """Read the bars anew; only those of task runs are filtered."""
-        wanted = (self.lanes, query if self.lanes == LANES[0] else "")
+        by_task = self.lanes == LANES[0]
+        wanted = (self.lanes, query if by_task else "", self.below if by_task else TreeChoice())
         if wanted == self._bars_of:
             self.reload()
             return
         self._bars_of = wanted
         access = self.app.access
-        if self.lanes == LANES[0]:
+        if by_task and self.below.whole:
+            self.show(TimelineTreeSource(access, self.run_id, query, self.below.folded))
+        elif by_task:
             self.show(TimelineSource(access, self.run_id, query))
         elif self.lanes == LANES[1]:
             self.show(group_bars(access, self.run_id))
@@ -159,6 +179,12 @@ class ParamsPane(PanelView):
         self.focus()
 
 
+def origin_name(id_: int, label: str, runs: Mapping[int, TreeRun]) -> str:
+    """Return who wrote a line: ``load[2]``, ``audit > load[2]`` in a subflow."""
+    run = runs.get(run_of(id_))
+    return " > ".join(part for part in (*(run.path if run else ()), label) if part)
+
+
 class RunLog(LogView):
     """The log of a run, each line with the name of its task run.
 
@@ -171,30 +197,36 @@ class RunLog(LogView):
     def __init__(self, run_id: int, **names: Unpack[Names]) -> None:
         super().__init__(**names)
         self.run_id = run_id
-        self._lines_of: str | None = None
+        self.whole = False
+        self._lines_of: tuple[str, bool] | None = None
         self._names = Renewal(self, self._load_names, self._failed, rest=0.05)
 
     def renew(self, query: str) -> None:
         """Read the lines anew, under a filter."""
-        self.task_cells = TASK_CELLS if self.app.size.width >= 90 else 0
-        if query == self._lines_of:
+        self.task_cells = self._origin_cells()
+        if (query, self.whole) == self._lines_of:
             self.reload()
             return
-        self._lines_of = query
+        self._lines_of = query, self.whole
         self.marked = texts_in(query)
         self.empty = (
             ("Nothing matches", "esc clears the filter")
             if query
             else ("No log lines yet", "Lines appear here as the flow writes them")
         )
-        self.show(LogSource(self.app.access, self.run_id, None, query))
+        self.show(LogSource(self.app.access, self.run_id, None, query, whole=self.whole))
         self.set_follow(True)
 
+    def _origin_cells(self) -> int:
+        if self.whole:
+            return TREE_CELLS if self.app.size.width >= 110 else TASK_CELLS
+        return TASK_CELLS if self.app.size.width >= 90 else 0
+
     def unnamed(self) -> list[int]:
-        """Return the numbers of the task runs whose lines are in view without their name."""
+        """Return the ids of the task runs whose lines are in view without their name."""
         rows = (self.row_at(place) for place in range(self.top, self.top + self.size.height))
-        nos = {row.task_no for row in rows if row is not None}
-        return sorted(nos - self.task_names.keys() - {0})
+        ids = {origin_of(row) for row in rows if row is not None}
+        return sorted(ids - self.task_names.keys() - {task_run_id(self.run_id, 0)})
 
     @on(Changed)
     def _lines_came(self) -> None:
@@ -202,13 +234,14 @@ class RunLog(LogView):
             self._names.ask()
 
     async def _load_names(self) -> None:
-        nos = self.unnamed()
-        if not nos:
+        ids = self.unnamed()
+        if not ids:
             return
-        tasks = await self.app.access.ask(lambda reader: reader.tasks_by_nos(self.run_id, nos))
-        self.task_names.update(
-            {**dict.fromkeys(nos, ""), **{task.no: task.label for task in tasks}}
-        )
+        tasks = await self.app.access.ask(lambda reader: reader.tasks_by_ids(ids))
+        labels = {task.id: task.label for task in tasks}
+        runs = self.source.runs if isinstance(self.source, LogSource) else {}
+        names = {id_: origin_name(id_, labels.get(id_, ""), runs) for id_ in ids}
+        self.task_names.update(names)
         self.redraw()
 
     def _failed(self, error: Exception) -> None:

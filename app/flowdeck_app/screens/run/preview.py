@@ -11,11 +11,11 @@ from textual.widgets import ContentSwitcher
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.cells import clean, fit_middle, width
 from flowdeck_app.events.living import Living
+from flowdeck_app.log_sources import LogSource
 from flowdeck_app.screens.parts.fact_list import PanelView
 from flowdeck_app.screens.parts.reasons import read_reasons
 from flowdeck_app.screens.parts.renewal import Renewal
 from flowdeck_app.screens.parts.strips import PaneTabs
-from flowdeck_app.sources import LogSource
 from flowdeck_app.views.facts import PanelRow, input_rows, state_rows, why_rows
 from flowdeck_app.views.results import result_panel
 from flowdeck_app.widgets.lines.messages import Changed

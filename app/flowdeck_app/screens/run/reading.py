@@ -25,13 +25,14 @@ MOST_PARENTS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run, the runs that it is a subflow of (outermost first), why it ended as it did, and, while
-    it goes on, why nothing does."""
+    """A run, the runs that it is a subflow of (outermost first), why it ended as it did, while it
+    goes on, why nothing does, and whether it called subflows."""
 
     run: FlowRunRecord
     parents: tuple[FlowRunRecord, ...]
     cause: Cause | None
     stall: StallRecord | None = None
+    subflows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def read_run(reader: Reader, run_id: int) -> RunFacts | None:
         child = reader.run(run_of(child.parent_task))
         if child is not None:
             parents.insert(0, child)
-    return RunFacts(run, tuple(parents), reader.cause(run), stall_of(reader, run))
+    subflows = reader.has_subflows(run_id)
+    return RunFacts(run, tuple(parents), reader.cause(run), stall_of(reader, run), subflows)
 
 
 def read_figures(reader: Reader, run: FlowRunRecord) -> RunFigures:

@@ -184,7 +184,7 @@ class RunScreen(AnnotatesRuns, FlowdeckScreen):
             self.header.show_gone(self.run_id)
         else:
             self.header.show_run(found)
-            self.body.show_run(found.run)
+            self.body.show_run(found.run, subflows=found.subflows)
             if before is None:
                 self._reading_figures.now()
                 self.body.renew()

@@ -12,10 +12,11 @@ from flowdeck_app.drawing.cells import clean
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
 from flowdeck_app.screens.parts.strips import Line
-from flowdeck_app.screens.run.panes import LANES, RunLog, TaskPicked, TimelinePane
+from flowdeck_app.screens.run.panes import LANES, RunLog, TaskPicked, TimelinePane, TreeChoice
 from flowdeck_app.screens.run.preview import TaskPreview
 from flowdeck_app.screens.run.tables import GroupTable
 from flowdeck_app.sources import TaskSource
+from flowdeck_app.tree_sources import TaskTreeSource
 from flowdeck_app.views.rows import TaskRow
 from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.widgets.lines.messages import Changed, Highlighted, Opened
@@ -58,7 +59,8 @@ class TasksPane(Living, Horizontal):
         self.order = "problems"
         self._n_tasks = 0
         self._filter = ""
-        self._rows_of: tuple[str, str] | None = None
+        self.below = TreeChoice()
+        self._rows_of: tuple[str, str, TreeChoice] | None = None
 
     def compose(self) -> ComposeResult:
         """Yield tables and preview, and the log beside them."""
@@ -123,7 +125,7 @@ class TasksPane(Living, Horizontal):
     def renew(self, query: str) -> None:
         """Read anew what is shown, under a filter."""
         self._filter = query
-        if self._rows_of != (query, self.order):
+        if self._rows_of != (query, self.order, self.below):
             self.table.empty = (
                 ("Nothing matches", "esc clears the filter")
                 if query
@@ -141,9 +143,12 @@ class TasksPane(Living, Horizontal):
         self.say_status()
 
     def _show_source(self, key: Hashable = None) -> None:
-        self._rows_of = (self._filter, self.order)
-        source = TaskSource(self.app.access, self.run_id, self._filter, self.order)
-        self.table.show(source, key=key)
+        self._rows_of = (self._filter, self.order, self.below)
+        access, shown = self.app.access, (self.run_id, self._filter, self.order)
+        if self.below.whole:
+            self.table.show(TaskTreeSource(access, *shown, self.below.folded), key=key)
+        else:
+            self.table.show(TaskSource(access, *shown), key=key)
 
     def show_rows_at(self, key: Hashable) -> None:
         """Show the rows with the cursor on a task run."""
@@ -183,7 +188,10 @@ class TasksPane(Living, Horizontal):
             ("   group by task ", "$fd-faint"), Piece("on" if self.grouped else "off", "$fd-muted", "group"),
         ]  # fmt: skip
         said = ""
-        if self._filter and self.table.loaded:
+        if self.below.whole:
+            left.insert(0, ("with subflows   ", "$fd-accent"))
+            said = f"{number(self.table.count, self.app.symbols.group)} rows"
+        elif self._filter and self.table.loaded:
             gap = self.app.symbols.group
             said = f"{number(self.table.count, gap)} of {number(self._n_tasks, gap)}"
         elif self.table.marks:

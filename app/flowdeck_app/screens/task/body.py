@@ -12,10 +12,10 @@ from textual.widgets import ContentSwitcher
 from flowdeck_app.drawing.ansi import without_colours
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
+from flowdeck_app.log_sources import LogSource
 from flowdeck_app.screens.parts.fact_list import PanelView
 from flowdeck_app.screens.task.frames import TracebackPane
 from flowdeck_app.screens.task.lines import attempt_note
-from flowdeck_app.sources import LogSource
 from flowdeck_app.views.facts import input_rows, state_rows
 from flowdeck_app.views.results import result_panel
 from flowdeck_app.views.run_header import zero_us

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 #: Of so many subflow runs of one task a graph is made, the latest ones.
 MOST_RUNS: Final = 100
-_THESE: Final = (
+THESE: Final = (
     "json_each(?) r CROSS JOIN task_runs t "
     "ON t.id BETWEEN json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]')"
 )
 #: How long at least one task run of a task ran: each adds what it reaches beyond all before it.
 _COVERED: Final = (
-    f"WITH ran AS (SELECT t.task_id task, t.started_us s, coalesce(t.ended_us, ?) e FROM {_THESE} "
+    f"WITH ran AS (SELECT t.task_id task, t.started_us s, coalesce(t.ended_us, ?) e FROM {THESE} "
     "WHERE t.started_us IS NOT NULL AND t.state_name IS NOT 'Cached'), "
     "reached AS (SELECT task, s, e, max(e) OVER "
     "(PARTITION BY task ORDER BY s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) before FROM ran) "
@@ -31,7 +31,7 @@ _COVERED: Final = (
     "JOIN tasks k ON k.id = reached.task GROUP BY 1"
 )
 _CHILDREN: Final = (
-    f"SELECT k.key, t.child_run FROM {_THESE} JOIN tasks k ON k.id = t.task_id "
+    f"SELECT k.key, t.child_run FROM {THESE} JOIN tasks k ON k.id = t.task_id "
     "WHERE t.child_run IS NOT NULL ORDER BY 1, 2"
 )
 

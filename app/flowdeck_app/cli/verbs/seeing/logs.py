@@ -8,10 +8,11 @@ import click
 
 from flowdeck_app.cli.errors import Trouble
 from flowdeck_app.cli.following import LogLines
-from flowdeck_app.cli.options import complete_run, json_option
+from flowdeck_app.cli.options import complete_run, json_option, tree_option
 from flowdeck_app.cli.output import echo, echo_json, stream_look
 from flowdeck_app.cli.record import reading
 from flowdeck_app.cli.selection import run_or_task
+from flowdeck_app.cli.trees import TreeLogLines
 
 if TYPE_CHECKING:
     from flowdeck_store.read.reader import Reader
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Only the last N lines; 0: none that are there.",
 )
+@tree_option
 @json_option
 def command(
     ref: str,
@@ -40,6 +42,7 @@ def command(
     task_name: str | None,
     search: str | None,
     tail: int | None,
+    whole: bool,
     as_json: bool,
 ) -> None:
     """Show the log lines of a flow run or of one task run, oldest first.
@@ -52,16 +55,26 @@ def command(
     with reading() as reader:
         run, no = run_or_task(reader, ref)
         query = None
-        if task_name is not None and no is None:
+        if task_name is not None and no is None and not whole:
             no, query = _of_task(reader, run, task_name)
-        source = LogLines(reader, run, no, query, minimum, search)
+        if whole and no is not None and task_name is None:
+            raise Trouble(f"{ref} is a task run: --tree is for flow runs.")
+        if whole:
+            source: LogLines = TreeLogLines(reader, run, _any_task(task_name), minimum, search)
+        else:
+            source = LogLines(reader, run, no, query, minimum, search)
         for batch in source.batches(follow=follow, tail=tail):
             if as_json:
-                from flowdeck_store.read import json_shape
-
-                echo_json(json_shape.log(record) for record in batch)
+                echo_json(map(source.as_json, batch))
             else:
                 echo(source.drawn(batch, stream_look()))
+
+
+def _any_task(name: str | None) -> str | None:
+    """Return a filter for the task runs of that name in any run."""
+    from flowdeck_store.query.language import quote
+
+    return None if name is None else f"task:{name if '*' in name else quote(name)}"
 
 
 def _of_task(reader: Reader, run: FlowRunRecord, name: str) -> tuple[int | None, str | None]:

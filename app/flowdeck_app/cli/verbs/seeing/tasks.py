@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from flowdeck_app.cli.lists import paged
-from flowdeck_app.cli.options import QueryCommand, json_option, run_argument
+from flowdeck_app.cli.options import QueryCommand, json_option, run_argument, tree_option
 from flowdeck_app.cli.output import echo, echo_json, say, stream_look
 from flowdeck_app.cli.record import reading
+from flowdeck_app.cli.trees import show_task_tree
 
 SHOWN = 100
 
@@ -25,8 +26,11 @@ SHOWN = 100
     default="number",
     help="What comes first (default: the order in which they were submitted).",
 )
+@tree_option
 @json_option
-def command(ref: str, query: tuple[str, ...], limit: int | None, order: str, as_json: bool) -> None:
+def command(
+    ref: str, query: tuple[str, ...], limit: int | None, order: str, whole: bool, as_json: bool
+) -> None:
     """List the task runs of a flow run.
 
     QUERY filters: state:failed,notready task:fetch name:fetch-3* duration:>5s, and words that
@@ -43,6 +47,9 @@ def command(ref: str, query: tuple[str, ...], limit: int | None, order: str, as_
         limit = 0 if as_json else SHOWN
     with reading() as reader:
         run = reader.resolve_run(ref)
+        if whole:
+            show_task_tree(reader, run, wanted, limit, order, as_json=as_json)
+            return
         tasks = paged(
             lambda size, after: reader.tasks(
                 run.id, wanted, after_no=after, limit=size, order=order

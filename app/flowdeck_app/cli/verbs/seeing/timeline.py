@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowdeck_app.cli.options import complete_run, json_option
+from flowdeck_app.cli.errors import Trouble
+from flowdeck_app.cli.options import complete_run, json_option, tree_option
 from flowdeck_app.cli.output import echo, echo_json, stream_look
 from flowdeck_app.cli.record import reading
+from flowdeck_app.cli.trees import show_timeline_tree
 from flowdeck_store.events import now_us
 from flowdeck_store.explain.critical_path import CriticalPath
 from flowdeck_store.explain.flow_run import path_of
@@ -33,10 +35,11 @@ _FOR_WORKERS = 20_000
     "-n", "--limit", type=click.IntRange(min=0), default=40, show_default=True,
     help="The most bars to show; 0: all. With --json all, unless given.",
 )  # fmt: skip
+@tree_option
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, ref: str, by: str, only_path: bool, limit: int, as_json: bool
+    ctx: click.Context, ref: str, by: str, only_path: bool, limit: int, whole: bool, as_json: bool
 ) -> None:
     """Show when the task runs of a flow run waited and ran. The critical path is marked: the chain
     of task runs that decided when the flow run ended.
@@ -47,14 +50,20 @@ def command(
     """
     from flowdeck_app.reports import timeline as text
 
+    is_default = ctx.get_parameter_source("limit") is click.core.ParameterSource.DEFAULT
+    if whole and (by != "run" or only_path):
+        raise Trouble("--tree shows task runs: it does not go with --by or --path.")
     with reading() as reader:
         run = reader.resolve_run(ref)
         now = now_us()
         path = path_of(reader, run, now) or CriticalPath((), run.created_us, now)
         links = [link.no for link in path.links]
         nos = links if only_path else [span.no for span in reader.task_spans(run.id)]
+        if whole:
+            most = 0 if as_json and is_default else limit
+            show_timeline_tree(reader, run, path, most, as_json=as_json)
+            return
         if as_json:
-            is_default = ctx.get_parameter_source("limit") is click.core.ParameterSource.DEFAULT
             chosen = nos if is_default or not limit else nos[:limit]
             echo_json(
                 text.as_json(run.id, row, frozenset(links))
