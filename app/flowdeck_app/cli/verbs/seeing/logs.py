@@ -12,7 +12,7 @@ from flowdeck_app.cli.options import complete_run, json_option, tree_option
 from flowdeck_app.cli.output import echo, echo_json, stream_look
 from flowdeck_app.cli.record import reading
 from flowdeck_app.cli.selection import run_or_task
-from flowdeck_app.cli.trees import TreeLogLines
+from flowdeck_app.cli.verbs.trees import TreeLogLines
 
 if TYPE_CHECKING:
     from flowdeck_store.read.reader import Reader

@@ -8,7 +8,7 @@ from flowdeck_app.cli.lists import paged
 from flowdeck_app.cli.options import QueryCommand, json_option, run_argument, tree_option
 from flowdeck_app.cli.output import echo, echo_json, say, stream_look
 from flowdeck_app.cli.record import reading
-from flowdeck_app.cli.trees import show_task_tree
+from flowdeck_app.cli.verbs.trees import show_task_tree
 
 SHOWN = 100
 

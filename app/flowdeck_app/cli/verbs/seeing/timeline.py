@@ -10,7 +10,7 @@ from flowdeck_app.cli.errors import Trouble
 from flowdeck_app.cli.options import complete_run, json_option, tree_option
 from flowdeck_app.cli.output import echo, echo_json, stream_look
 from flowdeck_app.cli.record import reading
-from flowdeck_app.cli.trees import show_timeline_tree
+from flowdeck_app.cli.verbs.trees import show_timeline_tree
 from flowdeck_store.events import now_us
 from flowdeck_store.explain.critical_path import CriticalPath
 from flowdeck_store.explain.flow_run import path_of
