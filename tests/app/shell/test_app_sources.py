@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowdeck_app.access import SLOW, StoreAccess
+from flowdeck_app.log_sources import LogSource
 from flowdeck_app.sources import (
     ListSource,
-    LogSource,
     RunSource,
     TaskSource,
     TimelineSource,
