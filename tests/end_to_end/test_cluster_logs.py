@@ -145,6 +145,7 @@ MISSED = """
 """
 
 
+@pytest.mark.long  # a Ray of its own: 15 s
 @pytest.mark.ray
 def test_on_a_temporary_ray_whose_channel_is_there_only_after_the_task_has_begun(
     there: Machine,
@@ -156,7 +157,9 @@ def test_on_a_temporary_ray_whose_channel_is_there_only_after_the_task_has_begun
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("client", [False, True], ids=["native", "client"])
+@pytest.mark.parametrize(
+    "client", [False, pytest.param(True, marks=pytest.mark.long)], ids=["native", "client"]
+)
 def test_on_a_ray_of_somebody_else(there: Machine, ray_head: Any, client: bool) -> None:
     address = ray_head.client_address if client else ray_head.address
     follow(there, "ray", f"address={address}", **ray_head.environment)

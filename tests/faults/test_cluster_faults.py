@@ -28,7 +28,7 @@ ENGINES = {
     "dask-local": [pytest.mark.dask, pytest.mark.long],
     "dask": [pytest.mark.dask],
     "ray": [pytest.mark.ray],
-    "ray-client": [pytest.mark.ray],
+    "ray-client": [pytest.mark.ray, pytest.mark.long],  # its calls: test_ray_client_contract.py
 }
 
 

@@ -75,6 +75,7 @@ def test_a_task_that_ends_its_process_is_tried_as_often_as_the_cluster_says(
     assert len(list(calls.iterdir())) == 4  # Dask's own default: three more
 
 
+@pytest.mark.long  # a cluster of its own: 15 s
 def test_a_task_that_ends_its_process_is_not_tried_again_on_a_cluster_of_ours(
     tmp_path: Path, home: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_task_that_ends_its_process_is_not_tried_again_on_a_cluster_of_ours(
     assert any(line.logger.startswith("distributed") for line in lines)
 
 
+@pytest.mark.long  # a cluster of its own: 15 s
 def test_a_completed_run_stays_completed_when_dask_computes_it_again(
     tmp_path: Path, home: Path
 ) -> None:

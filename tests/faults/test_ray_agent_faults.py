@@ -58,6 +58,7 @@ def _agent(head: RayHead) -> int:
     return int(pid)
 
 
+@pytest.mark.long  # Ray notices after many seconds
 def test_what_a_killed_agent_had_is_crashed_and_the_flow_goes_on_with_another(
     head: RayHead, runner: Any, tmp_path: Path, home: Path
 ) -> None:

@@ -179,6 +179,7 @@ def test_a_function_may_make_the_cluster() -> None:
     assert f() == 4
 
 
+@pytest.mark.long  # a cluster of its own: 10 s
 def test_a_cluster_scales_when_it_is_told_to(home: Path) -> None:
     runner = DaskTaskRunner(
         cluster_kwargs={"n_workers": 0, "threads_per_worker": 1},
@@ -308,7 +309,7 @@ def test_what_the_flow_returns_outlives_its_cluster() -> None:
     assert len(state.result()) == 100_000
 
 
-@pytest.mark.parametrize("values", [100_000, 10])
+@pytest.mark.parametrize("values", [100_000, pytest.param(10, marks=pytest.mark.long)])
 def test_a_list_of_all_futures_outlives_its_cluster(values: int) -> None:
     @flow(task_runner=DaskTaskRunner(cluster_kwargs=TWO))
     def f() -> Any:
@@ -435,6 +436,7 @@ def test_annotated_retries_are_ours(existing: DaskTaskRunner, tmp_path: Path, ho
     assert states.count("AwaitingRetry") == 2
 
 
+@pytest.mark.long  # a cluster of its own: 10 s
 def test_a_wait_for_a_retry_does_not_hold_the_workers_thread(tmp_path: Path) -> None:
     @task(retries=1, retry_delay_seconds=1.0)
     def second_time_lucky() -> str:

@@ -117,6 +117,7 @@ print(json.dumps({
     assert [line for line in err.splitlines() if " | INFO    | " not in line] == []
 
 
+@pytest.mark.long  # a Ray of its own: 10 s
 def test_a_ray_that_the_application_started_is_used_and_left_running(machine: Machine) -> None:
     found, _ = machine.run(
         START
