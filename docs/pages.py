@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
+#: Programs in the place of those that would change this machine.
+STAND_INS = ROOT / "docs" / "stand_ins"
 FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 #: What is different in every run, and what stands for it while two outputs are compared.
 VARIABLE = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "WHEN"),
     (r"\d\d:\d\d:\d\d(\.\d+)?", "WHEN"),
+    (r"\b\d{1,2} [A-Z][a-z][a-z] \d\d:\d\d\b", "WHEN"),
     (r"\b[0-9a-f]{32}\b", "UID"),
     (r"\b[0-9a-f]{2}/[0-9a-f]{30}\b", "KEPT"),
     (r"-[0-9a-f]{8}-", "-HASH-"),
@@ -147,7 +150,9 @@ def run(command: str, home: Path) -> str:
             "XDG_DATA_HOME": str(home / ".local" / "share"),
             # As the entry point has it, also where the installation is older than that.
             "PYTEST_PLUGINS": "flowdeck_pytest",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                map(str, (STAND_INS, Path(sys.executable).parent, os.environ["PATH"]))
+            ),
             "COLUMNS": "100",
             "PYTHONUNBUFFERED": "1",
             "LC_ALL": "C.UTF-8",

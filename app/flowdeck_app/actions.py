@@ -209,6 +209,7 @@ REGISTRY: Final = ActionRegistry((
     _a("go.home", "1", "Home", "Flows, recent runs and health.", _GO, 75, cli="flowdeck flows"),
     _a("go.runs", "2", "Runs", "The history of all runs.", _GO, 76, cli="flowdeck runs [QUERY]"),
     _a("go.errors", "3", "Errors", "What failed, the same error as one row.", _GO, 77, cli="flowdeck errors [QUERY]"),
+    _a("go.schedules", "4", "Schedules", "Flows that start by the clock.", _GO, cli="flowdeck schedule"),
 
     _a("run.new", "r", "Run", "Start a flow: choose parameters and a runner.", _RUN, 5, guard="can_launch",
        cli="flowdeck run TARGET"),
@@ -222,6 +223,8 @@ REGISTRY: Final = ActionRegistry((
        guard="can_cancel_task", cli="flowdeck cancel TASK_RUN"),
     _a("run.debug", "B", "Debug", "Run the task again alone, with the debugger where it fails.", _RUN, 46,
        guard="can_debug", cli="flowdeck debug TASK_RUN"),
+    _a("run.pause", "p", "Pause", "Pause the schedule; again resumes it.", _RUN, 22, guard="can_pause",
+       cli="flowdeck schedule pause NAME"),
     _a("run.delete", "D", "Delete", "Delete runs from the record; asks with their number.", _RUN, 55,
        guard="can_delete", cli="flowdeck delete RUN..."),
     _a("run.tag", "M", "Tags", "Add tags to runs (tag), or take them away (-tag).", _RUN, guard="can_annotate",

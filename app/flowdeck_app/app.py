@@ -73,7 +73,9 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         (24, "-medium"),
         (45, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("go.home", "go.runs", "go.errors", "app.*")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("go.home", "go.runs", "go.errors", "go.schedules", "app.*")
+    ]
 
     def __init__(
         self,
@@ -117,7 +119,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
             self.register_theme(known)
         wanted = self.state.get("theme", default=theme_name or theme.DARK)
         self.theme = wanted if wanted in self.available_themes else theme.DARK
-        for name in ("home", "runs", "errors"):
+        for name in ("home", "runs", "errors", "schedules"):
             if screen_exists(name):
                 self.add_mode(name, lambda name=name: screen_class(name)())  # type: ignore[misc]
 
@@ -278,7 +280,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Ask the guards of the action registry; hide the way to where one is."""
-        if action in {"go_home", "go_runs", "go_errors"}:
+        if action in {"go_home", "go_runs", "go_errors", "go_schedules"}:
             name = action.removeprefix("go_")
             there = name == self.current_mode and len(self.screen_stack) == 1
             return name in self._modes and not there
@@ -295,6 +297,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     def action_go_errors(self) -> None:
         """Show what failed, as groups."""
         self.show_mode("errors")
+
+    def action_go_schedules(self) -> None:
+        """Show what starts by the clock."""
+        self.show_mode("schedules")
 
     def action_app_palette(self) -> None:
         """Open the command palette."""

@@ -16,6 +16,7 @@ SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
     "home": ("flowdeck_app.screens.home.screen", "HomeScreen"),
     "runs": ("flowdeck_app.screens.runs.screen", "RunsScreen"),
     "errors": ("flowdeck_app.screens.errors.screen", "ErrorsScreen"),
+    "schedules": ("flowdeck_app.screens.schedules.screen", "SchedulesScreen"),
     "run": ("flowdeck_app.screens.run.screen", "RunScreen"),
     "task": ("flowdeck_app.screens.task.screen", "TaskScreen"),
     "launch": ("flowdeck_app.screens.launch.screen", "LaunchScreen"),

@@ -29,6 +29,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "retry": "Run a flow again with the parameters of an earlier run.",
         "debug": "Run one task again, alone, in the debugger.",
         "cancel": "Cancel a flow run or task run.",
+        "schedule": "Start flows by the clock; list, pause and remove what does.",
     },
     "seeing": {
         "runs": "List flow runs, newest first.",

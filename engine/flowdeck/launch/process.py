@@ -147,6 +147,7 @@ def record_launch(spec: LaunchSpec, home: Path) -> int:
         tags=json.dumps(sorted(spec.tags)) if spec.tags else None,
         rerun_of=spec.rerun_of,
         info=json.dumps(info),
+        message="It waits for an earlier run to end." if spec.after else None,
     )
 
 

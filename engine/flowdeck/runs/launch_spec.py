@@ -38,6 +38,7 @@ class LaunchSpec:
         force: names of tasks, or of task runs, that are executed all the same.
         python: the Python to run it in: a path, the folder of an environment, a command.
         uid: 32 hex digits of a run that is recorded already and is to be taken over.
+        after: uids of runs that have to have ended before it begins.
     """
 
     target: str = ""
@@ -53,6 +54,7 @@ class LaunchSpec:
     force: tuple[str, ...] = ()
     python: str | None = None
     uid: str | None = None
+    after: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return it as a JSON object: of what is not as it always is, as another version may read it.
@@ -74,7 +76,7 @@ class LaunchSpec:
             TypeError: it is another object.
         """
         found = json.loads(text)
-        lists = {name: tuple(found[name]) for name in ("tags", "force") if name in found}
+        lists = {name: tuple(found[name]) for name in ("tags", "force", "after") if name in found}
         return cls(**{**found, **lists})
 
 

@@ -158,6 +158,12 @@ class RunReads(GoneReads):
         rows = self._rows(f"{_RUN} WHERE r.parent_task BETWEEN ? AND ? ORDER BY r.id", span(run_id))
         return [self._run_as_it_is(run_record(row)) for row in rows]
 
+    def is_asked_to_end(self, run_id: int) -> bool:
+        """Say whether somebody has asked a run to cancel, and its process has not seen it yet."""
+        return self._one(
+            "SELECT 1 FROM control WHERE run_id=? AND task_no=0 AND done_us IS NULL", (run_id,)
+        ) is not None  # fmt: skip
+
     def run_index(
         self, query: Query | str | None = None, order: str = "newest", *, roots: bool = False
     ) -> RowIndex:

@@ -38,7 +38,7 @@ _FLOW: Final = (
 )
 _RUN: Final = (
     "INSERT INTO flow_runs(uid,flow_id,name,runner,state,state_name,state_us,created_us,params,"
-    "tags,rerun_of,info) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id"
+    "tags,rerun_of,info,state_msg) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id"
 )
 
 
@@ -56,10 +56,12 @@ def create_run(
     tags: str | None = None,
     rerun_of: str | None = None,
     info: str | None = None,
+    message: str | None = None,
 ) -> int:
     """Record a run that is about to be launched, as Scheduled "Launching"; return its number.
 
-    The arguments are those of :func:`flowdeck_store.events.run`.
+    The arguments are those of :func:`flowdeck_store.events.run`, and ``message``: what is said of
+    the state.
 
     Raises:
         StoreError, sqlite3.Error: the store cannot be written.
@@ -69,11 +71,12 @@ def create_run(
     us = ev.now_us()
     with writing(paths) as conn:
         ((flow,),) = conn.execute(_FLOW, (flow_key, flow_name, source, doc, us, us)).fetchall()
-        row = (uid, flow, name, runner, SCHEDULED, LAUNCHING, us, us, params, tags, rerun_of, info)
+        state = (SCHEDULED, LAUNCHING, us)
+        row = (uid, flow, name, runner, *state, us, params, tags, rerun_of, info, message)
         ((number,),) = conn.execute(_RUN, row).fetchall()
         conn.execute(
-            "INSERT INTO states(run_id,task_no,state,us,name) VALUES(?,0,?,?,?)",
-            (number, SCHEDULED, us, LAUNCHING),
+            "INSERT INTO states(run_id,task_no,state,us,name,msg) VALUES(?,0,?,?,?,?)",
+            (number, SCHEDULED, us, LAUNCHING, message),
         )
     return int(number)
 

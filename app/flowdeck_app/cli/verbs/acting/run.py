@@ -100,6 +100,7 @@ def command(
     from flowdeck_app.cli.environments import settle
     from flowdeck_app.cli.given import json_object, pairs, tag_list
     from flowdeck_app.cli.running import carry_out, launch_detached
+    from flowdeck_app.cli.turns import wait_for_turn
 
     if not detach:
         settle(target, python)
@@ -118,6 +119,8 @@ def command(
         return
     if run_uid:
         spec = _launched(run_uid)
+        if spec.after:
+            wait_for_turn(spec)
     ctx.exit(carry_out(spec, quiet=quiet, as_json=as_json))
 
 

@@ -1,0 +1,1 @@
+"""The flows that start by the clock."""
