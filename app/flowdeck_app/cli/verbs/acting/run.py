@@ -100,7 +100,7 @@ def command(
     from flowdeck_app.cli.environments import settle
     from flowdeck_app.cli.given import json_object, pairs, tag_list
     from flowdeck_app.cli.running import carry_out, launch_detached
-    from flowdeck_app.cli.turns import wait_for_turn
+    from flowdeck_app.cli.starting.turns import wait_for_turn
 
     if not detach:
         settle(target, python)
