@@ -26,6 +26,8 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "ui": "Open the terminal app (as `flowdeck` alone does).",
         "flows": "List the flows found in files, without importing them.",
         "run": "Run a flow.",
+        "init": "Write a small flow to start from.",
+        "demo": "Run a flow that comes with flowdeck, to have something to look at.",
         "retry": "Run a flow again with the parameters of an earlier run.",
         "debug": "Run one task again, alone, in the debugger.",
         "cancel": "Cancel a flow run or task run.",
