@@ -11,6 +11,7 @@ from flowdeck.annotations import allow_failure, quote, unmapped
 from flowdeck.context import tags
 from flowdeck.flows import Flow, flow
 from flowdeck.logging import get_run_logger
+from flowdeck.once import once_per_worker
 from flowdeck.reporting import artifact
 from flowdeck.reporting.progress import progress
 from flowdeck.reporting.tracking import track
@@ -27,6 +28,7 @@ __all__ = [
     "artifact",
     "flow",
     "get_run_logger",
+    "once_per_worker",
     "progress",
     "quote",
     "tags",

@@ -34,12 +34,12 @@ def pickler_class(pickling: ValuePickling) -> Any:
             if issubclass(kind, BaseException):
                 return errors.reduced(obj, pickling)
             if kind is _CACHED:
-                if not _is_installed(obj):
+                if not is_installed(obj):
                     return _cached, (obj.__wrapped__, obj.cache_parameters())
             elif kind is functools.cached_property:  # has a lock, in some versions of Python
                 return _cached_property, (obj.func, obj.attrname)
             elif kind is types.FunctionType and obj.__code__ is _DISPATCHING:
-                if not _is_installed(obj):
+                if not is_installed(obj):
                     return _reduced_dispatch(obj)
             reduced = super().reducer_override(obj)
             if reduced is not NotImplemented and isinstance(obj, type) and "__slots__" in vars(obj):
@@ -67,7 +67,7 @@ def _with_slots(cls: type, reduced: Any) -> Any:
     return make, (constructor, name, bases, given, *more), (attributes, *state[1:]), *rest
 
 
-def _is_installed(function: Any) -> bool:
+def is_installed(function: Any) -> bool:
     """Say whether other processes can import a function by its name."""
     module = sys.modules.get(function.__module__)
     if module is None or module.__name__ == "__main__" or is_of_user(module):

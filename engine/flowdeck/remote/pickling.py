@@ -14,10 +14,12 @@ import io
 import pickle
 import sys
 import threading
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck import once
 from flowdeck.exceptions import FlowdeckError
-from flowdeck.remote.pickler import pickler_class
+from flowdeck.remote.pickler import is_installed, pickler_class
 from flowdeck.values.of_user import user_modules
 
 if TYPE_CHECKING:
@@ -182,6 +184,38 @@ def _fill(definition: Any, state: dict[str, Any]) -> None:
     # The other machine's folders say nothing here: keep what the flow's process found.
     vars(definition).update(state)
     definition.__wrapped__ = definition.fn
+
+
+# -- values that are made once -------------------------------------------------------------------------
+
+
+def _reduce_once(function: once.OncePerWorker[Any, Any]) -> Any:
+    """Return what pickles a function whose value is made once in each process."""
+    if is_installed(function):
+        return function.__qualname__  # type: ignore[attr-defined]
+    if function.sent is None:  # from now on it is what it was when it was first sent
+        data = _default.dumps((function.fn, function.closes))
+        once.known[_digest(data)] = function
+        function.sent = data
+    return load_once, (function.sent,)
+
+
+def load_once(data: bytes) -> once.OncePerWorker[Any, Any]:
+    """Return the function that these bytes are, which is one for the whole process."""
+    digest = _digest(data)
+    found = once.known.get(digest)
+    if found is None:
+        made = once.OncePerWorker(*_default.loads(data))
+        made.came, made.sent = True, data
+        found = once.known.setdefault(digest, made)
+    return found
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+once.reducer[:] = [_reduce_once]
 
 
 # -- explaining -----------------------------------------------------------------------------------------

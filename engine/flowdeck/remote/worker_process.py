@@ -14,7 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck import logging
+from flowdeck import logging, once
 from flowdeck.remote.events import EventSender
 from flowdeck.remote.parts import let_go
 from flowdeck.runs.task_run import Stop, TaskRun
@@ -121,6 +121,7 @@ class WorkerProcess:
                 del self._flow_runs[key]
             for code in [k for k, (known, _) in self._codes.items() if known.info.uid == uid]:
                 del self._codes[code]
+        once.run_is_over(uid)
 
     # -- what was read ----------------------------------------------------------------------------------
 
