@@ -65,6 +65,18 @@ def complete_target(
 @click.option("--tag", "tags", multiple=True, metavar="T", help="A tag, or several (a,b).")
 @python_option
 @detach_option
+@click.option(
+    "--watch",
+    "watched",
+    multiple=True,
+    metavar="PATH",
+    help="Run again whenever this file, or one in this folder, changes.",
+)
+@click.option(
+    "--overlap",
+    type=click.Choice(("skip", "queue", "cancel")),
+    help="With --watch: what a change does while the run goes on (default: cancel).",
+)
 @quiet_option
 @json_option
 @click.option("--run-uid", hidden=True, help="The launched run to take over.")
@@ -80,6 +92,8 @@ def command(
     tags: tuple[str, ...],
     python: str | None,
     detach: bool,
+    watched: tuple[str, ...],
+    overlap: str | None,
     quiet: bool,
     as_json: bool,
     run_uid: str | None,
@@ -95,6 +109,7 @@ def command(
     Example:
       flowdeck run flows/etl.py:etl -p day=2026-11-22
       flowdeck run flows/etl.py:etl --runner dask --runner-opt 'cluster_kwargs={"n_workers": 4}'
+      flowdeck run flows/etl.py:etl --watch flows --watch data/days.csv
     """
     from flowdeck.runs.launch_spec import LaunchSpec
     from flowdeck_app.cli.environments import settle
@@ -102,7 +117,8 @@ def command(
     from flowdeck_app.cli.running import carry_out, launch_detached
     from flowdeck_app.cli.starting.turns import wait_for_turn
 
-    if not detach:
+    _check_watching(ctx, watched, overlap, detach=detach)
+    if not detach and not watched:
         settle(target, python)
     spec = LaunchSpec(
         target=target,
@@ -114,6 +130,10 @@ def command(
         tags=tag_list(tags),
         python=python,
     )
+    if watched:
+        from flowdeck_app.cli.starting.watching import watch
+
+        ctx.exit(watch(spec, watched, overlap or "cancel", quiet=quiet, as_json=as_json))
     if detach:
         launch_detached(spec, as_json=as_json)
         return
@@ -122,6 +142,15 @@ def command(
         if spec.after:
             wait_for_turn(spec)
     ctx.exit(carry_out(spec, quiet=quiet, as_json=as_json))
+
+
+def _check_watching(
+    ctx: click.Context, watched: tuple[str, ...], overlap: str | None, *, detach: bool
+) -> None:
+    if overlap is not None and not watched:
+        raise click.UsageError("--overlap goes with --watch.", ctx)
+    if watched and detach:
+        raise click.UsageError("--watch stays in this terminal: --detach does not go with it.", ctx)
 
 
 def _launched(uid: str) -> LaunchSpec:
