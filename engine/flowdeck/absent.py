@@ -33,7 +33,6 @@ _VARIABLES: Final = (
 _FILES: Final = "there are no storage blocks: results are kept in FLOWDECK_HOME, other files a task writes itself"
 _ARTIFACTS: Final = "use `from flowdeck import artifact`: artifact.table(rows), artifact.markdown(text) and the like"
 _EVENTS: Final = "there are no events: use the hooks of flows and tasks (on_failure=[...])"
-_CACHE: Final = "use @task(cache_key_fn=...) instead, such as flowdeck.tasks.task_input_hash"
 _TRANSACTIONS: Final = (
     "there are no transactions: undo in the flow's own except and finally, or in a task that gets "
     "allow_failure(future)"
@@ -56,7 +55,6 @@ MODULES: Final = {
     "artifacts": _ARTIFACTS,
     "automations": _EVENTS,
     "blocks": _BLOCKS,
-    "cache_policies": _CACHE,
     "client": _RECORD,
     "deployments": _SERVER,
     "engine": _PAUSE,

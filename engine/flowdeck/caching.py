@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 #: More configured delays than this are refused (the peer's limit).
 MAX_DELAYS: Final = 50
@@ -26,23 +26,53 @@ def task_input_hash(context: Any, arguments: dict[str, Any]) -> str | None:
         32 hex digits; ``None`` (do not cache) if an argument, or something that the function closes
         over, cannot be hashed.
     """
+    return call_key(context, arguments)
+
+
+def call_key(
+    context: Any,
+    arguments: Mapping[str, Any],
+    *,
+    source: bool = True,
+    more: Sequence[tuple[str, str, Any]] = (),
+) -> str | None:
+    """Return a key made of the task's name and what is chosen; everything that makes keys of contents
+    comes here, so what cannot be hashed is told alike.
+
+    Args:
+        context: has the ``task``, and the ``task_run`` in whose log it is said why there is no key.
+        arguments: those that count, by name.
+        source: whether the task's code counts.
+        more: what else counts: a name that no argument has, what it is called in the log, and the
+            value.
+
+    Returns:
+        32 hex digits; ``None`` (do not cache) if something cannot be hashed.
+    """
     import hashlib
 
-    from flowdeck.values.code_digest import code_digest
+    task, code = context.task, ""
+    if source:
+        from flowdeck.values.code_digest import code_digest
 
-    task = context.task
-    code = code_digest(task.fn)
-    if code.hex is None:
-        _tell(context, f"its function closes over {code.lacking}, whose content cannot be told")
-        return None
+        found = code_digest(task.fn)
+        if found.hex is None:
+            _tell(
+                context, f"its function closes over {found.lacking}, whose content cannot be told"
+            )
+            return None
+        code = found.hex
     digest = hashlib.blake2b(digest_size=16)
-    try:
-        for part in _parts(task, code.hex, arguments):
-            digest.update(b"%d:" % len(part))
-            digest.update(part)
-    except Exception as problem:  # pickling may raise anything
-        _tell(context, f"an argument cannot be pickled ({type(problem).__name__}: {problem})")
-        return None
+    groups = [("an argument", _parts(task, code, arguments))]
+    groups += [(called, _parts_of(name, value)) for name, called, value in more]
+    for called, parts in groups:
+        try:
+            for part in parts:
+                digest.update(b"%d:" % len(part))
+                digest.update(part)
+        except Exception as problem:  # pickling may raise anything
+            _tell(context, f"{called} cannot be pickled ({type(problem).__name__}: {problem})")
+            return None
     return digest.hexdigest()
 
 
@@ -91,15 +121,19 @@ def digest_of(values: Iterable[tuple[str, Any]]) -> str | None:
     return digest.hexdigest()
 
 
-def _parts(task: Any, code: str, arguments: dict[str, Any]) -> Iterator[bytes]:
-    from flowdeck.values.content import parts_of
-
+def _parts(task: Any, code: str, arguments: Mapping[str, Any]) -> Iterator[bytes]:
     key = getattr(task, "key", None) or f"{task.fn.__module__}:{task.fn.__qualname__}"
     yield str(key).encode("utf-8", "surrogatepass")
     yield code.encode()
     for name in sorted(arguments):
-        yield name.encode("utf-8", "surrogatepass")
-        yield from parts_of(arguments[name])
+        yield from _parts_of(name, arguments[name])
+
+
+def _parts_of(name: str, value: Any) -> Iterator[bytes]:
+    from flowdeck.values.content import parts_of
+
+    yield name.encode("utf-8", "surrogatepass")
+    yield from parts_of(value)
 
 
 # -- delays -------------------------------------------------------------------------------------

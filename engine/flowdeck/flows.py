@@ -13,10 +13,11 @@ from flowdeck.definitions.definition import (
     check_run_name,
     check_serializer,
     is_async,
+    jitter_factor,
     module_of,
     qualname_of,
     refuse_storage,
-    seconds_of,
+    retry_delays,
     source_of,
     take_over,
     time_limit,
@@ -83,9 +84,10 @@ class Flow(FlowDefinition[P, R]):
         self.version = given["version"] or _file_hash(fn)
         self.flow_run_name = given["flow_run_name"]
         self.retries = whole_number("retries", given["retries"])
-        self.retry_delay_seconds = seconds_of(
-            "retry_delay_seconds", given["retry_delay_seconds"] or 0
-        )
+        self.retry_delays = retry_delays(given["retry_delay_seconds"] or 0, self.retries, "flow")
+        one = isinstance(self.retry_delays, float)
+        self.retry_delay_seconds = self.retry_delays if one else given["retry_delay_seconds"]
+        self.retry_jitter_factor = jitter_factor(given["retry_jitter_factor"])
         self.task_runner = _runner_instance(given["task_runner"])
         self.description = given["description"] or inspect.getdoc(fn)
         self.timeout_seconds = time_limit(given["timeout_seconds"])
@@ -99,15 +101,7 @@ class Flow(FlowDefinition[P, R]):
         self.result_serializer = given["result_serializer"]
         self.cache_result_in_memory = bool(given["cache_result_in_memory"])
         self.log_prints = given["log_prints"]
-        self.on_completion = hooks.check(
-            "on_completion", given["on_completion"], hooks.FLOW_ARGUMENTS
-        )
-        self.on_failure = hooks.check("on_failure", given["on_failure"], hooks.FLOW_ARGUMENTS)
-        self.on_cancellation = hooks.check(
-            "on_cancellation", given["on_cancellation"], hooks.FLOW_ARGUMENTS
-        )
-        self.on_crashed = hooks.check("on_crashed", given["on_crashed"], hooks.FLOW_ARGUMENTS)
-        self.on_running = hooks.check("on_running", given["on_running"], hooks.FLOW_ARGUMENTS)
+        hooks.take(self, given, hooks.OF_FLOWS)
         self.set_up()
 
     def set_up(self) -> None:

@@ -10,11 +10,13 @@ from flowdeck.caching import exponential_backoff, task_input_hash
 from flowdeck.calls import task_calls
 from flowdeck.definitions import hooks
 from flowdeck.definitions.bases import TaskDefinition
+from flowdeck.definitions.cache_options import cache_options, check_excluded, newest
 from flowdeck.definitions.definition import (
     check_callable,
     check_run_name,
     check_serializer,
     is_async,
+    jitter_factor,
     key_of,
     lifetime,
     refuse_storage,
@@ -59,22 +61,14 @@ class Task(TaskDefinition[P, R]):
             raise TypeError("'fn' must be callable")
         check_run_name("task_run_name", given["task_run_name"])
         check_serializer(given["result_serializer"])
-        tags, jitter = given["tags"], given["retry_jitter_factor"]
+        tags = given["tags"]
         if isinstance(tags, str):
             raise TypeError(f"Expected a list of strings for 'tags'; got a string: [{tags!r}]?")
-        check_callable("cache_key_fn", given["cache_key_fn"])
         check_callable("retry_condition_fn", given["retry_condition_fn"])
-        if given["cache_key_fn"] is not None:
-            arguments = ("context", "arguments")
-            hooks.check_signature(
-                "cache_key_fn", given["cache_key_fn"], arguments, by_keyword=False
-            )
         if given["retry_condition_fn"] is not None:
             hooks.check_signature(
                 "retry_condition_fn", given["retry_condition_fn"], hooks.TASK_ARGUMENTS
             )
-        if jitter is not None and jitter < 0:
-            raise ValueError("`retry_jitter_factor` must be >= 0.")
         take_over(self, fn)
         self.fn = fn
         self.isasync = is_async(fn)
@@ -82,14 +76,14 @@ class Task(TaskDefinition[P, R]):
         self.description = given["description"] or inspect.getdoc(fn)
         self.tags = frozenset(tags or ())
         self.version = given["version"]
-        self.cache_key_fn = given["cache_key_fn"]
+        self.cache_key_fn, self.cache_policy = cache_options(self.name, given)
         self.cache_expiration = lifetime(given["cache_expiration"])
         self.refresh_cache = given["refresh_cache"]
         self.task_run_name = given["task_run_name"]
         self.retries = whole_number("retries", given["retries"])
         self.retry_delay_seconds = given["retry_delay_seconds"]
         self.retry_delays = retry_delays(given["retry_delay_seconds"], self.retries)
-        self.retry_jitter_factor = jitter
+        self.retry_jitter_factor = jitter_factor(given["retry_jitter_factor"])
         self.retry_condition_fn = given["retry_condition_fn"]
         self.always = bool(given["always"])
         self.timeout_seconds = time_limit(given["timeout_seconds"])
@@ -102,12 +96,10 @@ class Task(TaskDefinition[P, R]):
         self.result_serializer = given["result_serializer"]
         self.result_storage_key = given["result_storage_key"]
         self.cache_result_in_memory = bool(given["cache_result_in_memory"])
-        self.on_completion = hooks.check(
-            "on_completion", given["on_completion"], hooks.TASK_ARGUMENTS
-        )
-        self.on_failure = hooks.check("on_failure", given["on_failure"], hooks.TASK_ARGUMENTS)
+        hooks.take(self, given, hooks.OF_TASKS)
         self.viz_return_value = given["viz_return_value"]
         self.set_up()
+        check_excluded(self.cache_policy, self.binder.signature, self.name)
 
     def set_up(self) -> None:
         super().set_up()
@@ -346,7 +338,8 @@ class Task(TaskDefinition[P, R]):
         ``None`` changes only what inherits from the flow or settings then (``log_prints``,
         ``refresh_cache``, the result options) and ``retry_jitter_factor``.
         """
-        changed: Task[P, R] = Task(self.fn, **TASK_OPTIONS.changed(self, options))
+        found = newest(options, TASK_OPTIONS.changed(self, options))
+        changed: Task[P, R] = Task(self.fn, **found)
         changed.binds = self.binds
         return changed
 

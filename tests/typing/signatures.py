@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_type
 
 from flowdeck import State, allow_failure, flow, task
+from flowdeck.cache_policies import INPUTS, TASK_SOURCE
 from flowdeck.futures import AsyncTaskFuture, FutureList, TaskFuture, as_completed, wait
 
 if TYPE_CHECKING:
@@ -41,7 +42,23 @@ class Model:
         return float(rows)
 
 
+@inc.on_failure
+@inc.on_running
+def told(task: object, task_run: object, state: State[int]) -> str:
+    return state.name
+
+
+@add.on_rollback
+def undo(transaction: object) -> None: ...
+
+
+def decorated_hooks(state: State[int]) -> None:
+    assert_type(told(inc, None, state), str)
+
+
 def wrong_calls() -> None:
+    inc.on_failure(3)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    task(cache_policy="INPUTS")(max)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     inc("x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     inc(y=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     add(1, "y")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -86,7 +103,16 @@ def sync_flow(n: int, label: str = "") -> int:
     return future.result()
 
 
-@flow(name="asynchronous")
+@sync_flow.on_crashed
+def crashed(flow: object, flow_run: object, state: object) -> None: ...
+
+
+@task(cache_policy=INPUTS - "y" + TASK_SOURCE)
+def cached(x: int, y: str) -> int:
+    return x
+
+
+@flow(name="asynchronous", retries=2, retry_delay_seconds=[1, 2.5], retry_jitter_factor=0.5)
 async def async_flow(url: str) -> bytes:
     assert_type(await fetch(url), bytes)
     assert_type(await fetch(url, return_state=True), State[bytes])

@@ -7,6 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowdeck.cache_policies import NO_CACHE
 from flowdeck.calls.detached import call_outside
 from flowdeck.settings import using
 
@@ -40,10 +41,17 @@ def call_alone(
         parameters: by name, as they are bound.
         watched: calls the function, for a debugger.
     """
-    alone = task.with_options(retries=0, timeout_seconds=0, log_prints=False, persist_result=False)
-    alone.cache_key_fn = alone.task_run_name = None
+    alone = task.with_options(
+        retries=0,
+        timeout_seconds=0,
+        log_prints=False,
+        persist_result=False,
+        cache_policy=NO_CACHE,
+    )
+    alone.task_run_name = None
     alone.tags = frozenset()
-    alone.on_completion, alone.on_failure = [], []
+    for hooks in (alone.on_completion, alone.on_failure, alone.on_running):
+        hooks.clear()
     if watched is not None:
         alone.fn = watched.wrapped(task.fn, task.isasync)
     call = functools.partial(call_outside, alone, dict(parameters), None, False)

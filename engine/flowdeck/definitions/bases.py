@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from flowdeck.definitions.hooks import Hook
+    from flowdeck.cache_policies import CachePolicy
+    from flowdeck.definitions.hooks import HookList
 
 P = ParamSpec("P")
 #: Covariant: a task that returns a bool is one that returns an int.
@@ -35,14 +36,17 @@ class Definition(Generic[P, R]):
     description: str | None
     version: str | None
     retries: int
+    retry_delays: float | Sequence[float]
+    retry_jitter_factor: float | None
     timeout_seconds: float | None
     log_prints: bool | None
     persist_result: bool | None
     result_storage: Any
     result_serializer: str | None
     cache_result_in_memory: bool
-    on_completion: list[Hook]
-    on_failure: list[Hook]
+    on_completion: HookList
+    on_failure: HookList
+    on_running: HookList
     #: The same wherever the function is found again.
     key: str
     #: ``file:line``, if that is known.
@@ -65,14 +69,16 @@ class TaskDefinition(Definition[P, R]):
     """What a task run has to know of its task."""
 
     tags: frozenset[str]
+    #: Computes the key; the ``cache_policy`` where there is no function of the user's.
     cache_key_fn: Callable[[Any, dict[str, Any]], str | None] | None
+    cache_policy: CachePolicy | None
     cache_expiration: datetime.timedelta | None
     refresh_cache: bool | None
     task_run_name: str | Callable[[], str] | None
-    retry_delays: float | Sequence[float]
-    retry_jitter_factor: float | None
     retry_condition_fn: Callable[..., Any] | None
     always: bool
+    on_rollback: HookList
+    on_commit: HookList
     short_hash: str
     #: Under which the record describes it, with the options that are shown.
     definition_key: str
@@ -109,12 +115,10 @@ class FlowDefinition(Definition[P, R]):
     """What a flow run has to know of its flow."""
 
     flow_run_name: str | Callable[[], str] | None
-    retry_delay_seconds: float
     task_runner: TaskRunnerLike
     should_validate_parameters: bool
-    on_cancellation: list[Hook]
-    on_crashed: list[Hook]
-    on_running: list[Hook]
+    on_cancellation: HookList
+    on_crashed: HookList
 
 
 class TaskRunnerLike(Protocol):

@@ -227,8 +227,13 @@ def whole_number(option: str, given: Any) -> int:
     return number
 
 
-def retry_delays(given: Any, retries: int) -> float | tuple[float, ...]:
+def retry_delays(given: Any, retries: int, what: str = "task") -> float | tuple[float, ...]:
     """Return the seconds before each retry: one number for all, or one per retry.
+
+    Args:
+        given: as the option was.
+        retries: how many there may be.
+        what: ``"task"`` or ``"flow"``.
 
     Raises:
         TypeError: neither a number, a list of them nor a callable that gives one.
@@ -240,9 +245,20 @@ def retry_delays(given: Any, retries: int) -> float | tuple[float, ...]:
         return seconds_of("retry_delay_seconds", given)
     if isinstance(given, (list, tuple)):
         if len(given) > MAX_DELAYS:
-            raise ValueError(f"Can not configure more than {MAX_DELAYS} retry delays per task.")
+            raise ValueError(f"Can not configure more than {MAX_DELAYS} retry delays per {what}.")
         return tuple(seconds_of("retry_delay_seconds", delay) for delay in given)
     raise TypeError(
         "Invalid `retry_delay_seconds` provided; must be an int, float, list or callable. "
         f"Received type {type(given)}"
     )
+
+
+def jitter_factor(given: float | None) -> float | None:
+    """Return ``retry_jitter_factor``.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    if given is not None and given < 0:
+        raise ValueError("`retry_jitter_factor` must be >= 0.")
+    return given

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from flowdeck.parameters.binding import function_name
 
 Hook = Callable[..., Any]
+H = TypeVar("H", bound=Hook)
 
 _EXAMPLE = (
     "Please provide a list of hooks to '{name}':\n\n"
@@ -19,6 +20,56 @@ _EXAMPLE = (
 #: What hooks and conditions are called with, by keyword.
 FLOW_ARGUMENTS = ("flow", "flow_run", "state")
 TASK_ARGUMENTS = ("task", "task_run", "state")
+#: What hooks of transactions are called with, by position: everybody names it as they like.
+TRANSACTION_ARGUMENTS = ("transaction",)
+
+#: The hooks of flows and of tasks, each with its arguments.
+OF_FLOWS: Final = dict.fromkeys(
+    ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running"), FLOW_ARGUMENTS
+)
+OF_TASKS: Final = {
+    **dict.fromkeys(("on_completion", "on_failure", "on_running"), TASK_ARGUMENTS),
+    **dict.fromkeys(("on_rollback", "on_commit"), TRANSACTION_ARGUMENTS),
+}
+
+
+class HookList(list[Hook]):
+    """The hooks of a flow or task for one occasion. Called with a function, it adds that, so it is
+    a decorator: ``@my_task.on_failure``.
+
+    Args:
+        name: of the option.
+        hooks: as they were given there.
+        arguments: what they are called with.
+    """
+
+    def __init__(self, name: str, hooks: Iterable[Hook] | None, arguments: tuple[str, ...]) -> None:
+        super().__init__(check(name, hooks, arguments))
+        self.name = name
+        self.arguments = arguments
+
+    def __call__(self, hook: H) -> H:
+        """Add a hook, and return it.
+
+        Args:
+            hook: called after those that are there already.
+
+        Raises:
+            TypeError: it cannot be called, or not with the arguments that it will get.
+        """
+        self.extend(check(self.name, [hook], self.arguments))
+        return hook
+
+
+def take(definition: Any, given: Mapping[str, Any], kinds: Mapping[str, tuple[str, ...]]) -> None:
+    """Give a flow or task the hooks that its options name, each kind as an attribute.
+
+    Raises:
+        ValueError: an empty list, which is more likely a mistake than a wish.
+        TypeError: not an iterable of callables, or one cannot be called with its arguments.
+    """
+    for name, arguments in kinds.items():
+        setattr(definition, name, HookList(name, given[name], arguments))
 
 
 def check(name: str, hooks: Iterable[Hook] | None, arguments: tuple[str, ...]) -> list[Hook]:
@@ -27,7 +78,7 @@ def check(name: str, hooks: Iterable[Hook] | None, arguments: tuple[str, ...]) -
     Args:
         name: of the option.
         hooks: as given.
-        arguments: what they are called with, by keyword.
+        arguments: what they are called with.
 
     Raises:
         ValueError: an empty list, which is more likely a mistake than a wish.
@@ -50,7 +101,8 @@ def check(name: str, hooks: Iterable[Hook] | None, arguments: tuple[str, ...]) -
                 f"Expected callables in '{name}'; got {type(hook).__name__} instead. "
                 + _EXAMPLE.format(name=name)
             )
-        check_signature(name, hook, arguments)
+        by_keyword = arguments is not TRANSACTION_ARGUMENTS
+        check_signature(name, hook, arguments, by_keyword=by_keyword)
     return found
 
 

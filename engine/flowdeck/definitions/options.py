@@ -22,6 +22,8 @@ from typing import (
     cast,
 )
 
+from flowdeck.cache_policies import CachePolicy
+
 if TYPE_CHECKING:
     from flowdeck.definitions.bases import TaskRunnerLike
 
@@ -47,9 +49,15 @@ def _inherited(doc: str) -> Option:
 
 _SERIALIZERS: Final = "``pickle``, ``json``, ``compressed/pickle``, ``compressed/json``."
 _REFUSED: Final = _inherited("refused, unless ``None``.")
+_DELAYS: Final = (
+    "one delay, a list of them, or a callable such as\n"
+    ":func:`~flowdeck.caching.exponential_backoff`."
+)
+_JITTER: Final = "up to which fraction of itself a delay may be longer."
 _ON_FLOW: Final = "called with (flow, flow_run, state) when a run "
 
 Hooks = Iterable[Callable[..., Any]]
+Delays = float | datetime.timedelta | Sequence[float] | Callable[[int], list[float]]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -66,6 +74,10 @@ class TaskOptions(TypedDict, total=False):
             "``None`` as key: do not cache."
         ),
     ]
+    cache_policy: Annotated[
+        CachePolicy | None,
+        Option("what the key is made of, from :mod:`flowdeck.cache_policies`: ``INPUTS``, ..."),
+    ]
     cache_expiration: Annotated[
         datetime.timedelta | float | None, Option("for how long (a ``timedelta``, or seconds).")
     ]
@@ -77,17 +89,8 @@ class TaskOptions(TypedDict, total=False):
         _text('template over the parameters (``"load-{day}"``), or a callable.'),
     ]
     retries: Annotated[int | None, Option("how often to try again after a failure.", 0)]
-    retry_delay_seconds: Annotated[
-        float | datetime.timedelta | Sequence[float] | Callable[[int], list[float]] | None,
-        Option(
-            "one delay, a list of them, or a callable such as\n"
-            ":func:`~flowdeck.caching.exponential_backoff`.",
-            0,
-        ),
-    ]
-    retry_jitter_factor: Annotated[
-        float | None, _inherited("up to which fraction of itself a delay may be longer.")
-    ]
+    retry_delay_seconds: Annotated[Delays | None, Option(_DELAYS, 0)]
+    retry_jitter_factor: Annotated[float | None, _inherited(_JITTER)]
     retry_condition_fn: Annotated[
         Callable[..., Any] | None,
         Option("called with (task, task_run, state); falsy: do not try again."),
@@ -121,6 +124,12 @@ class TaskOptions(TypedDict, total=False):
         Hooks | None, _text("called with (task, task_run, state) when a run completed.")
     ]
     on_failure: Annotated[Hooks | None, _text("the same, when it finally failed.")]
+    on_running: Annotated[Hooks | None, _text("the same, when it starts.")]
+    on_rollback: Annotated[
+        Hooks | None,
+        _text("called with (transaction) when a transaction is undone in which it completed."),
+    ]
+    on_commit: Annotated[Hooks | None, _text("the same, when the transaction holds.")]
     viz_return_value: Annotated[Any, Option("accepted, without effect.")]
 
 
@@ -140,7 +149,8 @@ class FlowOptions(TypedDict, total=False):
             "completed are not run again."
         ),
     ]
-    retry_delay_seconds: Annotated[float | datetime.timedelta | None, Option("between attempts.")]
+    retry_delay_seconds: Annotated[Delays | None, Option(_DELAYS)]
+    retry_jitter_factor: Annotated[float | None, _inherited(_JITTER)]
     task_runner: Annotated[
         "type[TaskRunnerLike] | TaskRunnerLike | None",
         Option(

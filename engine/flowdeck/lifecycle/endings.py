@@ -4,6 +4,7 @@ value, what is recorded and kept of the value or failure, and what is logged."""
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import UnawaitedCall, UnserialisableResult
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from flowdeck.runs.task_run import TaskRun
 
 Run = Any  # TaskRun | FlowRun
+
+#: Draws the jitter of delays before retries.
+rng = random.Random()
 
 
 def state_of_value(

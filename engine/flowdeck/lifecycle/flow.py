@@ -12,7 +12,7 @@ from flowdeck.definitions.definition import computed_name
 from flowdeck.exceptions import FlowCancelled, TaskCancelled
 from flowdeck.inputs.given import check_drawn
 from flowdeck.lifecycle import hooks
-from flowdeck.lifecycle.endings import await_retry, keep_result, state_of_value
+from flowdeck.lifecycle.endings import await_retry, keep_result, rng, state_of_value
 from flowdeck.lifecycle.flow_steps import CallFlow, SleepBetweenAttempts, StartRunner, WaitForTasks
 from flowdeck.logging import ERROR, INFO, WARNING, engine_line, line
 from flowdeck.metrics.sampler import sampler
@@ -29,6 +29,7 @@ from flowdeck.states.transitions import (
     TimeUp,
     crash_message,
     is_cancellation,
+    retry_delay,
     state_of_exception,
     text_of,
     timed_out,
@@ -77,8 +78,9 @@ def lifecycle(run: FlowRun) -> Generator[Step, Any, State[Any]]:
         if not retry:
             return (yield from _conclude(run, state, failure))
         record_failure(run, state, failure)
-        await_retry(run, state, flow.retry_delay_seconds)
-        yield SleepBetweenAttempts(flow.retry_delay_seconds)
+        delay = retry_delay(flow.retry_delays, run.info.run_count, flow.retry_jitter_factor, rng)
+        await_retry(run, state, delay)
+        yield SleepBetweenAttempts(delay)
         if run.cancel_requested:
             return (yield from _conclude(run, Cancelled(message="Cancelled between attempts.")))
         run.next_attempt()

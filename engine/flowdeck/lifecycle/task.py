@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import random
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.inputs import nested
@@ -17,6 +16,7 @@ from flowdeck.lifecycle.endings import (
     await_retry,
     keep_result,
     record_result,
+    rng,
     seconds_until_retry,
     state_of_value,
 )
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks whether a function that was left behind is over.
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.2
-_rng = random.Random()
 _quoted = json.encoder.encode_basestring_ascii
 
 
@@ -100,7 +99,10 @@ def attempts(
     """
     while True:
         try:
-            result: CallResult = yield _begin_attempt(run)
+            call = _begin_attempt(run)
+            if run.run_count == 1 and run.task.on_running:
+                yield from _call_hooks(run, run.task.on_running, run.state)
+            result: CallResult = yield call
             forked.ended(run.info.uid, run.no)
             progress.ended(run.info.uid, run.no)
             if result.usage is not None and run.info.metrics is not None:
@@ -241,7 +243,7 @@ def _delay_before_retry(run: TaskRun, state: State[Any]) -> Generator[Step, Any,
             return None
         if not outcome.value:
             return None
-    return retry_delay(task.retry_delays, run.run_count, task.retry_jitter_factor, _rng)
+    return retry_delay(task.retry_delays, run.run_count, task.retry_jitter_factor, rng)
 
 
 # -- the end --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.annotations import Annotation
+from flowdeck.definitions.hooks import HookList
 from flowdeck.inputs import nested
 from flowdeck.lifecycle.task import is_result_written
 from flowdeck.remote.pickling import (
@@ -50,6 +51,7 @@ _SETTINGS: Final = (
 )
 #: Nothing of users' is in these: Python's own pickler does, at a twentieth of the cost.
 _PLAIN: Final = frozenset({Input, int, float, bool, str, bytes, type(None)})
+_NO_HOOKS: Final = HookList("on_rollback", None, ())
 
 
 class BlockedError(Exception):
@@ -196,7 +198,9 @@ class Packer:
         """Return the task as workers have it: keeping results and caching are not theirs."""
         there = object.__new__(type(task))
         vars(there).update(vars(task))
-        there.cache_key_fn = None
+        there.cache_key_fn = there.cache_policy = None
+        # They are called here: nothing that they use has to travel.
+        there.on_rollback = there.on_commit = _NO_HOOKS
         there.persist_result = False
         there.cache_result_in_memory = True
         if named:

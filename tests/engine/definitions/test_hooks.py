@@ -18,7 +18,7 @@ from flowdeck_store import events
 pytestmark = [pytest.mark.usefixtures("record"), pytest.mark.timeout(60)]
 
 FLOW_HOOKS = ["on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running"]
-TASK_HOOKS = ["on_completion", "on_failure"]
+TASK_HOOKS = ["on_completion", "on_failure", "on_running"]
 
 
 class Calls:
@@ -171,10 +171,10 @@ def test_flow_hooks_are_called_for_their_state(
 @pytest.mark.parametrize(
     ("kind", "called"),
     [
-        ("good", [("on_completion", "Completed")]),
-        ("bad", [("on_failure", "Failed")]),
-        ("cancelled", []),
-        ("crash", []),
+        ("good", [("on_running", "Running"), ("on_completion", "Completed")]),
+        ("bad", [("on_running", "Running"), ("on_failure", "Failed")]),
+        ("cancelled", [("on_running", "Running")]),
+        ("crash", [("on_running", "Running")]),
     ],
 )
 @pytest.mark.parametrize("runner", [SequentialTaskRunner(), ConcurrentTaskRunner()])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import json
 import threading
 import time
 from array import array
@@ -14,6 +16,7 @@ import pytest
 from flowdeck import allow_failure, flow, runtime, task
 from flowdeck.states import Cancelled, Completed
 from flowdeck.task_runners import BaseTaskRunner, ConcurrentTaskRunner, SequentialTaskRunner
+from flowdeck.tasks import exponential_backoff
 from flowdeck.testing import Record
 from flowdeck_store import events
 
@@ -460,3 +463,54 @@ def test_cancelling_while_it_waits_to_be_tried_again(record: Record) -> None:
     assert state.is_cancelled()
     assert time.monotonic() - began < 20
     assert record.state_names("f")[-2:] == ["Cancelling", "Cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("given", "delays"),
+    [
+        (0.01, [0.01, 0.01, 0.01]),
+        ([0.01, 0.02], [0.01, 0.02, 0.02]),  # the last one repeats
+        (exponential_backoff(0.005), [0.005, 0.01, 0.02]),
+        (datetime.timedelta(milliseconds=10), [0.01, 0.01, 0.01]),
+    ],
+)
+def test_each_retry_of_a_flow_has_its_delay(
+    given: Any, delays: list[float], record: Record
+) -> None:
+    @flow(retries=3, retry_delay_seconds=given)
+    def f() -> None:
+        raise ValueError
+
+    f(return_state=True)
+    states = record.of_kind(events.STATE)
+    waits = [each for each in states if each["name"] == "AwaitingRetry"]
+    found = [json.loads(each["data"])["retry_at_us"] - each["us"] for each in waits]
+    assert [round(us / 1e6, 2) for us in found] == pytest.approx(delays, abs=0.006)
+
+
+def test_delays_of_a_flow_follow_the_rules_of_tasks() -> None:
+    assert flow(retries=2, retry_delay_seconds=[1, 2.5])(lambda: None).retry_delays == (1.0, 2.5)
+    doubling = flow(retries=2, retry_delay_seconds=exponential_backoff(1))(lambda: None)
+    assert doubling.retry_delays == (1.0, 2.0)
+    assert doubling.with_options(retries=3).retry_delays == (1.0, 2.0, 4.0)
+    with pytest.raises(ValueError, match="more than 50 retry delays per flow"):
+        flow(retry_delay_seconds=[1] * 51)(lambda: None)
+    with pytest.raises(TypeError, match="must be an int, float, list or callable"):
+        flow(retry_delay_seconds="soon")(lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`retry_jitter_factor` must be >= 0"):
+        flow(retry_jitter_factor=-1)(lambda: None)
+
+
+def test_delays_of_a_flow_are_drawn_with_jitter(record: Record) -> None:
+    from flowdeck.lifecycle.endings import rng
+
+    rng.seed(1)
+
+    @flow(retries=5, retry_delay_seconds=0.004, retry_jitter_factor=1)
+    def f() -> None:
+        raise ValueError
+
+    f(return_state=True)
+    states = record.of_kind(events.STATE)
+    waits = [each for each in states if each["name"] == "AwaitingRetry"]
+    assert len({json.loads(each["data"])["retry_at_us"] - each["us"] for each in waits}) == 5
