@@ -33,11 +33,6 @@ _VARIABLES: Final = (
 _FILES: Final = "there are no storage blocks: results are kept in FLOWDECK_HOME, other files a task writes itself"
 _ARTIFACTS: Final = "use `from flowdeck import artifact`: artifact.table(rows), artifact.markdown(text) and the like"
 _EVENTS: Final = "there are no events: use the hooks of flows and tasks (on_failure=[...])"
-_TRANSACTIONS: Final = (
-    "there are no transactions: undo in the flow's own except and finally, or in a task that gets "
-    "allow_failure(future)"
-)
-
 #: Names of ``from flowdeck import ...`` that are no modules.
 NAMES: Final = {
     "serve": _SERVER,
@@ -47,7 +42,7 @@ NAMES: Final = {
     "pause_flow_run": _PAUSE,
     "suspend_flow_run": _PAUSE,
     "resume_flow_run": _PAUSE,
-    "Transaction": _TRANSACTIONS,
+    "Transaction": "use `from flowdeck.transactions import transaction`",
 }
 #: Modules, and names of ``from flowdeck import ...``.
 MODULES: Final = {
@@ -66,7 +61,6 @@ MODULES: Final = {
     "orion": _SERVER,
     "runner": _SERVER,
     "server": _SERVER,
-    "transactions": _TRANSACTIONS,
     "variables": _VARIABLES,
     "workers": _SERVER,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_type
 from flowdeck import State, allow_failure, flow, task
 from flowdeck.cache_policies import INPUTS, TASK_SOURCE
 from flowdeck.futures import AsyncTaskFuture, FutureList, TaskFuture, as_completed, wait
+from flowdeck.transactions import Transaction, transaction
 
 if TYPE_CHECKING:
     from flowdeck.futures import AsyncFutureList
@@ -49,7 +50,9 @@ def told(task: object, task_run: object, state: State[int]) -> str:
 
 
 @add.on_rollback
-def undo(transaction: object) -> None: ...
+@add.on_commit
+def settled(txn: Transaction) -> bool:
+    return txn.is_committed()
 
 
 def decorated_hooks(state: State[int]) -> None:
@@ -96,6 +99,9 @@ def sync_flow(n: int, label: str = "") -> int:
     for each in as_completed(mapped):
         assert_type(each.result(), int)
     wait([*mapped, future])
+    with transaction(key="sums") as txn:
+        assert_type(txn, Transaction)
+        txn.set("n", n)
     assert_type(inc.with_options(name="other").submit(n).result(), int)
     model = Model()
     assert_type(model.fit(3), float)
@@ -116,6 +122,8 @@ def cached(x: int, y: str) -> int:
 async def async_flow(url: str) -> bytes:
     assert_type(await fetch(url), bytes)
     assert_type(await fetch(url, return_state=True), State[bytes])
+    async with transaction() as txn:
+        assert_type(txn.is_rolled_back(), bool)
     future = await fetch.submit(url)
     assert_type(future, AsyncTaskFuture[bytes])
     assert_type(await future, bytes)

@@ -70,6 +70,8 @@ def lifecycle(run: FlowRun) -> Generator[Step, Any, State[Any]]:
         run.start_clock(flow.timeout_seconds)
         result: CallResult = yield CallFlow(args, kwargs)
         state, failure = yield from _state_of_attempt(run, result)
+        if run.unsettled:
+            yield from _settle(run)
         retry = (
             state.type is StateType.FAILED
             and run.info.run_count <= flow.retries
@@ -268,6 +270,8 @@ def _conclude(
     run: FlowRun, state: State[Any], failure: Failure | None = None
 ) -> Generator[Step, Any, State[Any]]:
     """Record the final state, have people notified, and call the hooks for it."""
+    if run.unsettled:
+        yield from _settle(run)
     run.is_broken = (failure is not None and state.is_crashed()) or is_a(
         state.data, (TimeUp, TaskCancelled)
     )
@@ -300,6 +304,15 @@ def _conclude(
     level = INFO if state.type is StateType.COMPLETED else ERROR
     line(run, level, f"Finished in state {state}")
     return state
+
+
+def _settle(run: FlowRun) -> Generator[Step, Any, None]:
+    """Roll back the transactions of a run whose blocks could not do that themselves."""
+    from flowdeck.lifecycle.transactions import settle
+
+    while run.unsettled:  # what strikes meanwhile leaves the rest of them
+        yield from settle(run.unsettled[0])
+        del run.unsettled[0]
 
 
 def crash(run: FlowRun, error: BaseException) -> Generator[Step, Any, State[Any]]:

@@ -27,19 +27,30 @@ def call_all(
         subject: the keyword arguments before ``state``: ``flow`` and ``flow_run``, or ``task``
             and ``task_run``.
     """
+    occasion = f" in response to entering state {state.name!r}"
     for hook in hooks:
-        name = name_of_hook(hook)
-        line(run, INFO, f"Running hook {name!r} in response to entering state {state.name!r}")
-        outcome = yield CallHook(hook, {**subject, "state": state})
-        if outcome.error is None:
-            line(run, INFO, f"Hook {name!r} finished running successfully")
-        else:
-            from flowdeck.failures.capture import capture
+        yield from call_one(run, hook, CallHook(hook, {**subject, "state": state}), occasion)
 
-            text = capture(outcome.error).text
-            line(
-                run,
-                ERROR,
-                f"An error was encountered while running hook {name!r}\n{text}",
-                clean=True,
-            )
+
+def call_one(
+    run: Any, hook: Hook, step: CallHook, occasion: str = "", kind: str = "hook"
+) -> Generator[CallHook, CallResult, None]:
+    """Call a hook. If it raises, that is logged and changes nothing.
+
+    Args:
+        run: for whose log it is.
+        hook: which is called.
+        step: calls it.
+        occasion: the end of the sentence that it is called.
+        kind: what it is.
+    """
+    name = name_of_hook(hook)
+    line(run, INFO, f"Running {kind} {name!r}{occasion}")
+    outcome = yield step
+    if outcome.error is None:
+        line(run, INFO, f"{kind.capitalize()} {name!r} finished running successfully")
+        return
+    from flowdeck.failures.capture import capture
+
+    text = f"An error was encountered while running {kind} {name!r}\n{capture(outcome.error).text}"
+    line(run, ERROR, text, clean=True)

@@ -25,7 +25,7 @@ from flowdeck.lifecycle.task_steps import Call
 from flowdeck.logging import ERROR, INFO, WARNING, line
 from flowdeck.output import forked
 from flowdeck.reporting import progress
-from flowdeck.runs import slots
+from flowdeck.runs import slots, transactions
 from flowdeck.runs.failures import Failure, record_failure, report
 from flowdeck.runs.task_run import Slots
 from flowdeck.settings import get_settings
@@ -308,9 +308,22 @@ def keep_result_of(run: TaskRun, state: State[Any]) -> None:
     serializer = task.serializer(run.info)
     mark = None if run.owner is None else run.owner.submissions.input_digests.get(run.no)
     location = keep_result(run, state, serializer, wanted=wanted, in_memory=in_memory, inputs=mark)
-    if location is not None and cache_key is not None:
-        us = now_us()
-        expires = task.cache_expires_us(us)
-        run.emit(events.cache(run.info.uid, run.no, us, cache_key, expires, location))
-        state.state_details.cache_key = cache_key
-        state.state_details.cache_expiration = at(expires)
+    if location is None:
+        return
+    part = transactions.part_of(run)
+    if part is not None:
+        part.location = location
+    if cache_key is not None:
+        offer = functools.partial(_offer, run, state, cache_key, location)
+        if part is None:
+            offer()
+        else:
+            part.offer = offer
+
+
+def _offer(run: TaskRun, state: State[Any], cache_key: str, location: str) -> None:
+    us = now_us()
+    expires = run.task.cache_expires_us(us)
+    run.emit(events.cache(run.info.uid, run.no, us, cache_key, expires, location))
+    state.state_details.cache_key = cache_key
+    state.state_details.cache_expiration = at(expires)

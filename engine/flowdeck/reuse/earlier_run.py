@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck import caching
 from flowdeck.exceptions import MissingResult
 from flowdeck.runs.results import KeptValue
+from flowdeck.runs.transactions import WITHDRAWN
 from flowdeck.values.redaction import HIDDEN, concealed
 from flowdeck.values.safe_repr import BIG_INT
 
@@ -103,6 +104,8 @@ def _says_all(text: str) -> bool:
 def _from_preview(result: ResultRecord) -> Any:
     text = result.preview or ""
     kind = _ATOMS.get(result.type)
+    if text.startswith(WITHDRAWN):
+        raise MissingResult("It was rolled back with its transaction.")
     if HIDDEN in text:  # a secret was in it: what is left is not the value
         raise MissingResult(f"The result, {result.type}, was not kept: the record hides it.")
     try:

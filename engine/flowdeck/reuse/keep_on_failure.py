@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck.logging import INFO, line
 from flowdeck.reuse import earlier_run
 from flowdeck.runs.input_digests import mark_for
+from flowdeck.runs.transactions import ROLLED_BACK
 from flowdeck.settings import get_settings
 from flowdeck.states import LazyValue
 from flowdeck.states.lazy_values import ClusterValue
@@ -98,6 +99,8 @@ def _completed(run: FlowRun, *, deep: bool) -> Iterator[TaskRun]:
             if not state.is_completed() or task.persist_result is False:
                 continue
             if task.keeps_result(run.info) or state.state_details.cache_key is not None:
+                continue
+            if state.name == ROLLED_BACK:
                 continue
             if state.name == CACHED:  # its file is that of the run it was taken from
                 continue

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flowdeck.definitions.bases import FlowDefinition, TaskRunnerLike
     from flowdeck.runs.recorder import Recorder
+    from flowdeck.runs.transactions import Block
 
 
 class Stand:
@@ -83,6 +84,8 @@ class FlowRun:
         self.lineage = Lineage()
         self.submissions = Submissions(self)
         self.children: list[FlowRun] = []
+        #: Transactions whose blocks were left in haste: they are settled when the tasks have ended.
+        self.unsettled: list[Block] = []
         #: Bytes of results that were written because it, or a subflow run, did not complete.
         self.kept_bytes = 0
         self.cancel_requested = False

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowdeck.inputs import nested
 from flowdeck.inputs.given import Snapshots, draw
 from flowdeck.logging import ERROR, INFO, line
-from flowdeck.runs import computed_names, lost, scheduler, slots, waiting
+from flowdeck.runs import computed_names, lost, scheduler, slots, transactions, waiting
 from flowdeck.runs.fading import Fading
 from flowdeck.runs.failures import record_failure
 from flowdeck.runs.input_digests import input_digest, mark_of_run
@@ -81,6 +81,8 @@ class Submissions:
         self.fading = Fading()
         #: By number, what stands for the arguments of those whose results are kept.
         self.input_digests: dict[int, str | None] = {}
+        #: Whether any of them may belong to a transaction.
+        self.in_transactions = active.current_transaction.get() is not None
 
     def next_attempt(self) -> None:
         """Count calls anew; numbers go on."""
@@ -161,6 +163,10 @@ class Submissions:
         if run.called_in is None:
             self.counted.append(run)
         self.open.add(run)
+        if self.in_transactions:
+            block = transactions.current_block(run)
+            if block is not None:
+                block.note(run, edges)
         if task.task_run_name is not None:
             computed_names.name_early(run)
         self.entries.record(run, map_index, edges)

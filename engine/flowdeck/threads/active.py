@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 current_flow_run: ContextVar[Any] = ContextVar("flowdeck_flow_run", default=None)
 #: The task run that is executing; on workers too.
 current_task_run: ContextVar[Any] = ContextVar("flowdeck_task_run", default=None)
+#: The transaction in whose block the current code was started; only in the flow's own process.
+current_transaction: ContextVar[Any] = ContextVar("flowdeck_transaction", default=None)
 #: A run, and whether what it calls now besides its function is async.
 _special: ContextVar[tuple[Any, bool] | None] = ContextVar("flowdeck_special_code", default=None)
 tags_in_force: ContextVar[frozenset[str]] = ContextVar("flowdeck_tags", default=frozenset())
@@ -44,16 +46,18 @@ def current_run() -> Any:
     return current_task_run.get() or current_flow_run.get()
 
 
-def here() -> tuple[Any, Any, Any]:
+def here() -> tuple[Any, Any, Any, Any]:
     """Return what the current code belongs to, for :func:`restore`."""
-    return current_flow_run.get(), current_task_run.get(), tags_in_force.get()
+    runs = current_flow_run.get(), current_task_run.get()
+    return *runs, tags_in_force.get(), current_transaction.get()
 
 
-def restore(before: tuple[Any, Any, Any]) -> None:
+def restore(before: tuple[Any, Any, Any, Any]) -> None:
     """Belong to that again."""
     current_flow_run.set(before[0])
     current_task_run.set(before[1])
     tags_in_force.set(before[2])
+    current_transaction.set(before[3])
 
 
 def current_tags() -> frozenset[str]:

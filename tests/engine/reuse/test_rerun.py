@@ -21,6 +21,7 @@ from flowdeck.runs.launch_spec import LaunchSpec, requested
 from flowdeck.runs.results import ResultStore
 from flowdeck.settings import using
 from flowdeck.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
+from flowdeck.transactions import transaction
 from flowdeck_store.file.paths import StorePaths
 from flowdeck_store.read.provenance import CodeRecord, ProvenancePart
 from flowdeck_store.read.reader import Reader
@@ -1060,3 +1061,33 @@ def test_a_task_that_hands_a_result_on_is_taken_over(bench: Bench) -> None:
     bench.again(first, checks)
     assert bench.calls == {"end": 1}
     assert bench.last.result() == 3
+
+
+def test_what_was_rolled_back_runs_again_and_what_was_committed_is_taken_over(bench: Bench) -> None:
+    @task
+    def step(name: str) -> Any:
+        bench.does(name)
+        return None if name == "none" else name
+
+    kept = step.with_options(persist_result=True)
+
+    @flow(task_runner=SequentialTaskRunner())
+    def f() -> None:
+        with transaction():
+            step("held")
+        with transaction():
+            step("none")
+            step("undone")
+            kept("kept")
+            step.submit("bad")
+
+    bench.broken = {"bad"}
+    first = bench.run(f)
+    results = bench.home / "results"
+    assert [file for file in results.rglob("*") if file.is_file()] == []
+    plan = bench.plan(first)
+    assert (plan.reused, len(plan.again)) == (1, 4)
+    bench.broken = set()
+    again = bench.again(first, f)
+    assert bench.calls == {"none": 1, "undone": 1, "kept": 1, "bad": 1}
+    assert "runs again: It was rolled back with its transaction." in bench.logs(again)
