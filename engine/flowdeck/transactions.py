@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import MissingContextError
 from flowdeck.lifecycle.drive import Driver
+from flowdeck.lifecycle.transaction_parts import (
+    Transaction,
+    TransactionBlock,
+    TransactionState,
+    current_block,
+)
 from flowdeck.lifecycle.transactions import settle, was_committed
 from flowdeck.runs import waiting
-from flowdeck.runs.transactions import Block, Transaction, TransactionState, current_block
 from flowdeck.threads import active
 
 if TYPE_CHECKING:
@@ -47,7 +52,7 @@ class transaction:  # noqa: N801 - it is used as a function is
             raise TypeError(f"The key of a transaction is a text, got {type(key).__name__}.")
         self._key = key or None
         self._overwrite = overwrite
-        self._block: Block | None = None
+        self._block: TransactionBlock | None = None
 
     def __enter__(self) -> Transaction:
         if active.caller_is_async():
@@ -88,7 +93,7 @@ class transaction:  # noqa: N801 - it is used as a function is
                 await waiting.wait_async(runs)
             await Driver(block.flow_run, _steps_of(block)).run_async()
 
-    def _begin(self) -> Block:
+    def _begin(self) -> TransactionBlock:
         run: FlowRun | None = active.current_flow_run.get()
         if run is None:
             where = "on a worker" if active.current_task_run.get() else "outside of a flow run"
@@ -98,7 +103,7 @@ class transaction:  # noqa: N801 - it is used as a function is
             )
         if self._block is not None:
             raise RuntimeError("A transaction has one block: call `transaction()` for each.")
-        block = self._block = Block(run, get_transaction(), self._key)
+        block = self._block = TransactionBlock(run, get_transaction(), self._key)
         if not self._overwrite and was_committed(block):
             block.decide(TransactionState.COMMITTED)
         run.submissions.in_transactions = True
@@ -106,7 +111,7 @@ class transaction:  # noqa: N801 - it is used as a function is
         active.current_transaction.set(block)
         return block
 
-    def _leave(self, error: BaseException | None) -> Block | None:
+    def _leave(self, error: BaseException | None) -> TransactionBlock | None:
         """Leave the block; return the transaction if it is to be settled now."""
         block = self._block
         assert block is not None
@@ -125,7 +130,7 @@ class transaction:  # noqa: N801 - it is used as a function is
 class _Unless:
     """Around the end of a block: if that is struck, the flow run's own end has it done."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: TransactionBlock) -> None:
         self._block = block
 
     def __enter__(self) -> None: ...
@@ -136,7 +141,7 @@ class _Unless:
             self._block.flow_run.unsettled.append(self._block)
 
 
-def _steps_of(block: Block) -> Any:
+def _steps_of(block: TransactionBlock) -> Any:
     def steps(run: Any) -> Generator[Step, Any, None]:
         return settle(block)
 

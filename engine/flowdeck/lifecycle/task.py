@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.inputs import nested
-from flowdeck.lifecycle import admission, hooks
+from flowdeck.lifecycle import admission, hooks, transaction_parts
 from flowdeck.lifecycle.endings import (
     await_retry,
     keep_result,
@@ -25,7 +25,7 @@ from flowdeck.lifecycle.task_steps import Call
 from flowdeck.logging import ERROR, INFO, WARNING, line
 from flowdeck.output import forked
 from flowdeck.reporting import progress
-from flowdeck.runs import slots, transactions
+from flowdeck.runs import slots
 from flowdeck.runs.failures import Failure, record_failure, report
 from flowdeck.runs.task_run import Slots
 from flowdeck.settings import get_settings
@@ -310,7 +310,7 @@ def keep_result_of(run: TaskRun, state: State[Any]) -> None:
     location = keep_result(run, state, serializer, wanted=wanted, in_memory=in_memory, inputs=mark)
     if location is None:
         return
-    part = transactions.part_of(run)
+    part = transaction_parts.part_of(run)
     if part is not None:
         part.location = location
     if cache_key is not None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.lifecycle.hooks import call_one
 from flowdeck.lifecycle.steps import CallHook, CallResult
+from flowdeck.lifecycle.transaction_parts import TransactionState, forget_result
 from flowdeck.logging import INFO, WARNING, line
-from flowdeck.runs.transactions import TransactionState, forget_result
 from flowdeck_store import events
 from flowdeck_store.events import now_us
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from flowdeck.definitions.hooks import Hook
-    from flowdeck.runs.transactions import Block, Participation
+    from flowdeck.lifecycle.transaction_parts import Participation, TransactionBlock
 
 _KEY: Final = "transaction "
 
@@ -47,14 +47,14 @@ class CallTransactionHook(CallHook):
             return CallResult(None, error)
 
 
-def was_committed(block: Block) -> bool:
+def was_committed(block: TransactionBlock) -> bool:
     """Say whether a transaction with the key of this one was committed before."""
     if block.key is None:
         return False
     return block.flow_run.recorder.cached(_KEY + block.key, now_us()) is not None
 
 
-def settle(block: Block) -> Generator[CallHook, Any, None]:
+def settle(block: TransactionBlock) -> Generator[CallHook, Any, None]:
     """Decide a transaction whose task runs have ended, and call the hooks; go on if that was begun.
 
     One inside of another that goes on is decided with that one, unless it is to be rolled back.
@@ -72,7 +72,7 @@ def settle(block: Block) -> Generator[CallHook, Any, None]:
         yield from call_one(part.task_run, hook, CallTransactionHook(hook, part), kind=kind)
 
 
-def _roll_back(block: Block) -> None:
+def _roll_back(block: TransactionBlock) -> None:
     block.decide(TransactionState.ROLLED_BACK)
     parts = block.parts()
     text = f"Rolling back {block.name} ({_number(parts)}), because {block.why}"
@@ -88,7 +88,7 @@ def _undoing(parts: list[Participation]) -> Iterator[tuple[Participation, Hook]]
             yield part, hook
 
 
-def _commit(block: Block) -> None:
+def _commit(block: TransactionBlock) -> None:
     block.decide(TransactionState.COMMITTED)
     parts = block.parts()
     for part in parts:
@@ -101,7 +101,7 @@ def _commit(block: Block) -> None:
     block.hooks_left = ((part, hook) for part in parts for hook in part.task_run.task.on_commit)
 
 
-def _remember(block: Block, key: str) -> None:
+def _remember(block: TransactionBlock, key: str) -> None:
     """Keep under its key that a transaction was committed."""
     run = block.flow_run
     try:

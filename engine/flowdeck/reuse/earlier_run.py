@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck import caching
 from flowdeck.exceptions import MissingResult
-from flowdeck.runs.results import KeptValue
-from flowdeck.runs.transactions import WITHDRAWN
+from flowdeck.runs.results import WITHDRAWN, KeptValue
 from flowdeck.values.redaction import HIDDEN, concealed
 from flowdeck.values.safe_repr import BIG_INT
 

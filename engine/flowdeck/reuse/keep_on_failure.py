@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowdeck.logging import INFO, line
 from flowdeck.reuse import earlier_run
 from flowdeck.runs.input_digests import mark_for
-from flowdeck.runs.transactions import ROLLED_BACK
+from flowdeck.runs.results import ROLLED_BACK
 from flowdeck.settings import get_settings
 from flowdeck.states import LazyValue
 from flowdeck.states.lazy_values import ClusterValue

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from flowdeck.definitions.bases import FlowDefinition, TaskRunnerLike
     from flowdeck.runs.recorder import Recorder
-    from flowdeck.runs.transactions import Block
 
 
 class Stand:
@@ -85,7 +84,7 @@ class FlowRun:
         self.submissions = Submissions(self)
         self.children: list[FlowRun] = []
         #: Transactions whose blocks were left in haste: they are settled when the tasks have ended.
-        self.unsettled: list[Block] = []
+        self.unsettled: list[Any] = []
         #: Bytes of results that were written because it, or a subflow run, did not complete.
         self.kept_bytes = 0
         self.cancel_requested = False

@@ -11,7 +11,7 @@ Loading a pickle runs what its maker wanted to be run, so those that an archive 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.serializers import HARMLESS, Serializer, serializer
@@ -20,6 +20,11 @@ from flowdeck_store.file import kept
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: Name of the state that a completed task run has in the flow's process once it was rolled back.
+ROLLED_BACK: Final = "RolledBack"
+#: How the preview of a result begins in the record then: the result was taken back.
+WITHDRAWN: Final = "rolled back"
 
 __all__ = ["KeptValue", "ResultStore", "Serializer", "serializer"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowdeck.inputs import nested
 from flowdeck.inputs.given import Snapshots, draw
 from flowdeck.logging import ERROR, INFO, line
-from flowdeck.runs import computed_names, lost, scheduler, slots, transactions, waiting
+from flowdeck.runs import computed_names, lost, scheduler, slots, waiting
 from flowdeck.runs.fading import Fading
 from flowdeck.runs.failures import record_failure
 from flowdeck.runs.input_digests import input_digest, mark_of_run
@@ -164,7 +164,7 @@ class Submissions:
             self.counted.append(run)
         self.open.add(run)
         if self.in_transactions:
-            block = transactions.current_block(run)
+            block = active.transaction_of(run.context)
             if block is not None:
                 block.note(run, edges)
         if task.task_run_name is not None:

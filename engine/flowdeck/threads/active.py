@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextvars import Context
 
 #: The flow run whose body (or task) is executing; only in the flow's own process.
 current_flow_run: ContextVar[Any] = ContextVar("flowdeck_flow_run", default=None)
@@ -44,6 +45,11 @@ def run_of(context: RunContext) -> Any:
 def current_run() -> Any:
     """Return the task run that executes here, else the flow run, else ``None``."""
     return current_task_run.get() or current_flow_run.get()
+
+
+def transaction_of(context: Context | None) -> Any:
+    """Return the transaction of a run with this context, ``None`` if it is in none."""
+    return None if context is None else context.get(current_transaction)
 
 
 def here() -> tuple[Any, Any, Any, Any]:

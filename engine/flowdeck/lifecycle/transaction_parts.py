@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.runs import waiting
+from flowdeck.runs.results import ROLLED_BACK, WITHDRAWN
 from flowdeck.states import LazyValue, State
 from flowdeck.threads import active
 from flowdeck.values.previews import preview, type_name
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from flowdeck.runs.task_run import TaskRun
     from flowdeck.runs.upstreams import Edge
 
-#: How the preview of a result begins in the record that was taken back.
-WITHDRAWN: Final = "rolled back"
-#: Name of the state that a completed task run has in the flow's process once it was rolled back.
-ROLLED_BACK: Final = "RolledBack"
 _MISSING: Final[Any] = object()
 
 
@@ -124,7 +121,7 @@ class Transaction:
 class Participation(Transaction):
     """The part of a transaction that one task run is."""
 
-    def __init__(self, block: Block, run: TaskRun, edges: Iterable[Edge] | None) -> None:
+    def __init__(self, block: TransactionBlock, run: TaskRun, edges: Iterable[Edge] | None) -> None:
         super().__init__(block)
         self.key = block.key
         self.task_run: TaskRun = run
@@ -135,7 +132,7 @@ class Participation(Transaction):
         self.offer: Callable[[], object] | None = None
 
 
-class Block(Transaction):
+class TransactionBlock(Transaction):
     """A transaction from the beginning of its block until all its hooks were called."""
 
     def __init__(self, flow_run: Any, parent: Transaction | None, key: str | None) -> None:
@@ -149,7 +146,7 @@ class Block(Transaction):
         self._lock = threading.Lock()
         self._open: dict[TaskRun, Participation] = {}
         #: What has completed, in this order: task runs, and blocks inside of this one.
-        self._done: list[Participation | Block] = []
+        self._done: list[Participation | TransactionBlock] = []
         #: Which hooks are still to be called, once it is decided.
         self.hooks_left: Iterator[Any] | None = None
 
@@ -167,10 +164,10 @@ class Block(Transaction):
         return "a transaction" if self.key is None else f"transaction {self.key!r}"
 
     @property
-    def block_around(self) -> Block | None:
+    def block_around(self) -> TransactionBlock | None:
         """The block that this one is inside of, if that one goes on."""
         above = self.parent.parent if isinstance(self.parent, Participation) else self.parent
-        return above if isinstance(above, Block) and above.is_active() else None
+        return above if isinstance(above, TransactionBlock) and above.is_active() else None
 
     @property
     def open_runs(self) -> list[TaskRun]:
@@ -211,7 +208,7 @@ class Block(Transaction):
         if around is not None:
             around.fail(f"{self.name} inside of it is rolled back, because {why}")
 
-    def take_in(self, inner: Block) -> None:
+    def take_in(self, inner: TransactionBlock) -> None:
         """Decide for a block inside of this one whose end went well."""
         with self._lock:
             self._done.append(inner)
@@ -221,7 +218,7 @@ class Block(Transaction):
         with self._lock:
             self._state = state
         for part in self._done:
-            if isinstance(part, Block):
+            if isinstance(part, TransactionBlock):
                 part.decide(state)
 
     def parts(self) -> list[Participation]:
@@ -231,14 +228,14 @@ class Block(Transaction):
     def _completed(self) -> list[Participation]:
         found: list[Participation] = []
         for part in self._done:
-            found += part._completed() if isinstance(part, Block) else [part]
+            found += part._completed() if isinstance(part, TransactionBlock) else [part]
         return found
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[TransactionBlock]:
         """Return this block and those inside of it that it decides for."""
         found = [self]
         for part in self._done:
-            found += part.blocks() if isinstance(part, Block) else []
+            found += part.blocks() if isinstance(part, TransactionBlock) else []
         return found
 
 
@@ -258,12 +255,12 @@ def _in_order(parts: list[Participation]) -> list[Participation]:
     return list(ordered)
 
 
-def current_block(run: TaskRun | None = None) -> Block | None:
+def current_block(run: TaskRun | None = None) -> TransactionBlock | None:
     """Return the block that the current code, or a task run that has not ended, belongs to."""
-    if run is None:
-        block: Block | None = active.current_transaction.get()
-        return block
-    return None if run.context is None else run.context.get(active.current_transaction)
+    block: TransactionBlock | None = (
+        active.current_transaction.get() if run is None else active.transaction_of(run.context)
+    )
+    return block
 
 
 def part_of(run: TaskRun) -> Participation | None:
