@@ -21,3 +21,12 @@ def size(count: int | None, dash: str = "–") -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def thousands(number: int) -> str:
+    """Return ``999``, ``3.1k``, ``5k``, ``120k``, ``1.2M``; never more than there are."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            whole, tenth = divmod(number * 10 // size, 10)
+            return f"{whole}.{tenth}{unit}" if tenth and whole < 10 else f"{whole}{unit}"
+    return str(number)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_app.drawing import times
 from flowdeck_app.drawing.levels import level_style
+from flowdeck_app.views.log_folds import folded_traceback
 from flowdeck_store.safe import lines, one_line
+from flowdeck_store.times import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from flowdeck_app.drawing.look import Look
+    from flowdeck_app.views.log_folds import PatternGroup
     from flowdeck_store.read.records import LogRecord
 
 _RUN_LOGGERS: Final = frozenset({"flowdeck.flow_runs", "flowdeck.task_runs"})
@@ -34,6 +39,29 @@ def log_lines(record: LogRecord, speaker: str | None, look: Look) -> list[str]:
         f"{head} {look.paint(f'{level:<7}', style)} {look.paint('|', 'dim')} {name} - {first}",
         *rest,
     ]
+
+
+def pattern_lines(groups: Iterable[PatternGroup], look: Look) -> Iterator[str]:
+    """Yield the patterns of log lines, one a line: when the first was, its level, how many there are."""
+    for group in groups:
+        level = logging.getLevelName(group.level)
+        head = look.paint(f"{times.clock(group.us, fraction=3)} |", "dim")
+        count = f"{look.symbols.times}{group.count:<6}" if group.count > 1 else " " * 7
+        text = one_line(folded_traceback(group.text) or group.text, 2000)
+        bar = look.paint("|", "dim")
+        yield f"{head} {look.paint(f'{level:<7}', level_style(group.level))} {bar} {count} {text}"
+
+
+def pattern_object(group: PatternGroup) -> dict[str, Any]:
+    """Return the pattern of log lines as JSON."""
+    return {
+        "pattern": group.text,
+        "lines": group.count,
+        "level": logging.getLevelName(group.level),
+        "first": iso(group.us),
+        "flow_run": group.run_id,
+        "task_run": f"{group.run_id}.{group.origin}" if group.origin else None,
+    }
 
 
 def speaker(name: str, *, is_task: bool) -> str:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
+from flowdeck_app.drawing.amounts import number
 from flowdeck_app.drawing.ansi import PLAIN, Pen, has_colours, parts
 from flowdeck_app.drawing.cells import DRAWN, clean, clean_lines, fit, fit_middle, wrap_cells
 from flowdeck_app.drawing.cells import width as cells_of
 from flowdeck_app.drawing.levels import NUMBERS, level_style, level_word
 from flowdeck_app.drawing.times import TimeMode, clock
+from flowdeck_app.views.log_folds import folded_traceback
 from flowdeck_store.errors import QueryError
 from flowdeck_store.query.language import parse
 
@@ -92,6 +94,8 @@ def log_lines(
     start_us: int | None = None,
     task: str = "",
     task_cells: int = 0,
+    fold: bool = True,
+    times: int = 1,
 ) -> Sequence[Content]:
     """Return a log line as drawn lines.
 
@@ -103,6 +107,8 @@ def log_lines(
         start_us: start of the run, for relative times.
         task: name of the task that wrote it; shown in a column of ``task_cells`` if not 0.
         task_cells: width of that column.
+        fold: show a traceback as one line.
+        times: how many lines it stands for; more than one are said behind the message.
     """
     prefix, spans = log_prefix(record, look, start_us)
     if task_cells:
@@ -110,16 +116,34 @@ def log_lines(
         spans.append(Span(len(prefix), len(prefix) + len(shown), "$fd-muted"))
         prefix += shown + " "
     tone = "$fd-muted" if record.level < logging.INFO else ""
+    message = (folded_traceback(record.message) if fold else None) or record.message
+    if times > 1:
+        return [_counted(prefix, message, spans, width, times, look)]
     if not wrap:
-        text, colours = one_line(record.message, look)
+        text, colours = one_line(message, look)
         return [_line(prefix, text, spans, tone, colours)]
     taken = cells_of(prefix)
     room = max(10, width - taken)
     indent = " " * taken
     return [
         _line(prefix if place == 0 else indent, piece, spans if place == 0 else [], tone, colours)
-        for place, (piece, colours) in enumerate(_pieces(record.message, room))
+        for place, (piece, colours) in enumerate(_pieces(message, room))
     ]
+
+
+def _counted(
+    prefix: str, message: str, spans: list[Span], width: int, times: int, look: Look
+) -> Content:
+    """Return a line that stands for several: what they have in common, and how many there are."""
+    signs = look.symbols
+    count = f" {signs.times}{number(times, signs.group)}"
+    room = max(8, width - cells_of(prefix) - cells_of(count))
+    text = clean(message, DRAWN, newline=signs.newline, ascii_only=signs.ascii)
+    if cells_of(text) > room:
+        text = fit_middle(text, room, ellipsis=signs.ellipsis)
+    line = prefix + text + count
+    spans.append(Span(len(prefix) + len(text), len(line), "$fd-accent"))
+    return Content(line, spans, strip_control_codes=False)
 
 
 def one_line(message: str, look: Look) -> tuple[str, list[Span]]:

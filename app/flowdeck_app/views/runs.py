@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content, Span
 
+from flowdeck_app.drawing.amounts import thousands
 from flowdeck_app.drawing.bars import progress_content
 from flowdeck_app.drawing.cells import Cell, clean, cut, fit_right
 from flowdeck_app.drawing.columns import Column
@@ -75,18 +76,9 @@ def _tasks_fitted(row: RunRow, look: Look, cells: int) -> Content:
     text, style = _tasks(row, look)
     if len(text) > cells:
         total = sum(row.record.counts)
-        text = f"{_thousands(ended_tasks(row.record.counts))}/{_thousands(total)}"
+        text = f"{thousands(ended_tasks(row.record.counts))}/{thousands(total)}"
     shown = fit_right(text, cells, ellipsis=look.ellipsis)
     return Content(shown, [Span(0, len(shown), style)], strip_control_codes=False)
-
-
-def _thousands(number: int) -> str:
-    """``999``, ``3.1k``, ``5k``, ``120k``, ``1.2M``; never more than there are."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if number >= size:
-            whole, tenth = divmod(number * 10 // size, 10)
-            return f"{whole}.{tenth}{unit}" if tenth and whole < 10 else f"{whole}{unit}"
-    return str(number)
 
 
 def _progress(row: RunRow, look: Look, cells: int) -> Content:

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.ansi import without_colours
+from flowdeck_app.views.log_folds import folded_traceback
 from flowdeck_app.views.logs import log_lines
 from flowdeck_app.widgets.lines.messages import Changed
 from flowdeck_app.widgets.lines.view import LineView
@@ -37,6 +38,8 @@ class LogView(LineView[LogRecord]):
     Attributes:
         task_names: names of task runs by their ids, for the column of origins.
         task_cells: cells of that column, 0: none.
+        unfolded: tracebacks are shown in full.
+        repeats: for how many lines a row stands, by its number; those that are not in it for one.
     """
 
     FOLLOWS: ClassVar[bool] = True
@@ -44,7 +47,7 @@ class LogView(LineView[LogRecord]):
     LogView { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("view.follow", "view.wrap", "view.times", "view.more", "view.less")
+        *bindings("view.follow", "view.wrap", "view.times", "view.more", "view.less", "view.all")
     ]
 
     def __init__(
@@ -58,6 +61,9 @@ class LogView(LineView[LogRecord]):
         self._start_us: int | None = None
         self.task_names: dict[int, str] = {}
         self.task_cells = 0
+        self.unfolded = False
+        self.repeats: dict[int, int] = {}
+        self._wrapped_before = False
 
     @property
     def start_us(self) -> int | None:
@@ -80,11 +86,28 @@ class LogView(LineView[LogRecord]):
             start_us=self.start_us,
             task=self.task_names.get(origin_of(row), ""),
             task_cells=self.task_cells,
+            fold=not self.unfolded and not self._marks_hidden(row.message),
+            times=self.repeats.get(row.seq, 1),
         )
         is_match = getattr(self.source, "is_match", None)
         if is_match is None or is_match(row):
             return lines
         return [Content.styled(line.plain, "$fd-faint") for line in lines]
+
+    def _marks_hidden(self, message: str) -> bool:
+        """Say whether a text that is searched for is in the part of a traceback that is folded."""
+        texts = [text.casefold() for text in (*self.marked, self.searched) if text]
+        folded = folded_traceback(message) if texts else None
+        if folded is None:
+            return False
+        return any(text in message.casefold() and text not in folded.casefold() for text in texts)
+
+    def action_view_all(self) -> None:
+        """Show tracebacks in full, over several lines, or as one line each."""
+        self.unfolded = not self.unfolded
+        if self.unfolded:
+            self._wrapped_before = self.wrapped
+        self.set_wrap(True if self.unfolded else self._wrapped_before)
 
     def copy_of(self, row: LogRecord) -> tuple[str, str]:
         """Return the whole message, uncut."""

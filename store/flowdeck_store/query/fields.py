@@ -15,6 +15,7 @@ from flowdeck_store.ids import sql_id, sql_number, sql_run
 from flowdeck_store.labels import escaped, meanings
 from flowdeck_store.notes import NOTE
 from flowdeck_store.query import values
+from flowdeck_store.query.own_lines import OWN_LINES_SQL
 from flowdeck_store.states import TYPES
 
 if TYPE_CHECKING:
@@ -291,6 +292,13 @@ def _level(value: Value, subject: Subject, now_us: int) -> Condition:
     return "(l.level >= ? AND l.level < ?)", (number, above)
 
 
+def _by(value: Value, subject: Subject, now_us: int) -> Condition:
+    word = values.plain(value.text)
+    if word not in {"mine", "engine"}:
+        raise ValueError(f"{values.shown(value.text)} is neither mine nor engine")
+    return (OWN_LINES_SQL if word == "engine" else f"NOT {OWN_LINES_SQL}"), ()
+
+
 def _attempt(value: Value, subject: Subject, now_us: int) -> Condition:
     operator, rest = values.compared(value.text)
     return f"{ALIAS[subject]}.attempt {operator or '='} ?", (values.whole_number(rest),)
@@ -324,5 +332,6 @@ FIELDS: Final[dict[str, FilterField]] = {
         FilterField("parent", _RUNS, "root, any or the number of a run", _parent),
         FilterField("level", _LOGS, ">=warning, error, <20", _level),
         FilterField("logger", _LOGS, "name of the logger", _logger),
+        FilterField("by", _LOGS, "mine: without what the engine says of every run; engine", _by),
     )
 }

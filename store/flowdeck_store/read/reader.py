@@ -16,7 +16,7 @@ from flowdeck_store.read.refs import ReferenceReads
 from flowdeck_store.read.reuse import ReuseReads
 from flowdeck_store.read.statistics import StatisticsReads
 from flowdeck_store.read.tree.graphs import TreeReads
-from flowdeck_store.read.tree.runs import TreeRunReads
+from flowdeck_store.read.tree.levels import LevelReads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ class Reader(
     ReferenceReads,
     CauseReads,
     StatisticsReads,
-    TreeRunReads,
+    LevelReads,
     DetailReads,
     TreeReads,
     ReuseReads,

@@ -151,7 +151,8 @@ class RunBody(Living, Vertical):
 
     def renew(self) -> None:
         """Show the present tab as it is now, under the present filter."""
-        self.query_one(LogsPane).show_level(self.query_one(LogFilter).level)
+        log_filter = self.query_one(LogFilter)
+        self.query_one(LogsPane).show_choices(log_filter.level, mine=log_filter.mine)
         self.pane.renew(self.filter_text)
         self.query_one(PathLegend).renew(self.tab)
 
@@ -333,6 +334,13 @@ class RunBody(Living, Vertical):
         if self.tab == "logs":
             self.query_one(LogFilter).step_level(step)
             self.renew()
+
+    @on(LogsPane.MineWanted)
+    def _mine_wanted(self) -> None:
+        """Leave out what the engine says of every run, or show all lines again."""
+        log_filter = self.query_one(LogFilter)
+        log_filter.mine = not log_filter.mine
+        self.renew()
 
     def clear_filters(self) -> None:
         """Show all task runs."""

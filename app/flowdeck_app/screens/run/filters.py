@@ -53,18 +53,22 @@ class LogFilter(QueryBar):
 
     Attributes:
         level: place of the least level in ``LEVELS``; 0 lets all through.
+        mine: leave out what the engine says of every run.
     """
 
     def __init__(self, **names: Unpack[Names]) -> None:
         super().__init__("logs", "level:warning logger:x text", **names)
         self.level = 0
+        self.mine = False
 
     @property
     def in_force(self) -> str:
-        """All of it as one text: what is typed, and the least level."""
+        """All of it as one text: what is typed, the least level, and whose lines."""
         parts = [self.applied]
         if self.level:
             parts.append(f"level:{LEVELS[self.level]}")
+        if self.mine:
+            parts.append("by:mine")
         return " ".join(part for part in parts if part)
 
     def step_level(self, step: int) -> None:
@@ -77,6 +81,6 @@ class LogFilter(QueryBar):
 
     def clear_choices(self) -> bool:
         """Take back what was not typed; ``False``: there was nothing."""
-        chosen = self.level > 0
-        self.level = 0
+        chosen = self.level > 0 or self.mine
+        self.level, self.mine = 0, False
         return chosen

@@ -24,6 +24,7 @@ from flowdeck_app.views.facts import run_rows
 from flowdeck_app.views.logs import texts_in
 from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.widgets.lines.messages import Changed, Opened
+from flowdeck_app.widgets.lines.source import MemorySource
 from flowdeck_app.widgets.log_view import LogView, origin_of
 from flowdeck_app.widgets.timeline import Timeline
 from flowdeck_store.ids import run_of, split, task_run_id
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from flowdeck_app.host import HostApp
     from flowdeck_app.widgets.guard import Names
     from flowdeck_store.read.provenance import ProvenanceRecord
-    from flowdeck_store.read.records import FlowRunRecord
+    from flowdeck_store.read.records import FlowRunRecord, LogRecord
     from flowdeck_store.read.tree.runs import TreeRun
 
 
@@ -201,8 +202,33 @@ class RunLog(LogView):
         self._lines_of: tuple[str, bool] | None = None
         self._names = Renewal(self, self._load_names, self._failed, rest=0.05)
 
+    class FirstWanted(Message):
+        """The first line of a pattern was opened: it is to be shown among the others."""
+
+        def __init__(self, seq: int) -> None:
+            super().__init__()
+            self.seq = seq
+
+    def show_patterns(self, rows: list[LogRecord], repeats: dict[int, int]) -> None:
+        """Show lines that stand for several each.
+
+        Args:
+            rows: the first line of each pattern, as it is to be drawn.
+            repeats: how many lines there are of it, by the number of the first.
+        """
+        self.task_cells, self.marked = self._origin_cells(), ()
+        self.repeats = repeats
+        if isinstance(self.source, MemorySource):
+            self.source.rows = rows
+            self.redraw()
+            self.reload()
+        else:
+            self._lines_of = None
+            self.show(MemorySource(rows, key=lambda row: row.seq, text=lambda row: row.message))
+
     def renew(self, query: str) -> None:
         """Read the lines anew, under a filter."""
+        self.repeats = {}
         self.task_cells = self._origin_cells()
         if (query, self.whole) == self._lines_of:
             self.reload()
@@ -250,5 +276,7 @@ class RunLog(LogView):
     @on(Opened)
     def _line_opened(self, message: Opened) -> None:
         message.stop()
-        if message.row is not None:
+        if self.repeats and message.row is not None:
+            self.post_message(self.FirstWanted(message.row.seq))
+        elif message.row is not None:
             self.app.show_message(f"{message.row.logger}", without_colours(message.row.message))

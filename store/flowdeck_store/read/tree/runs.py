@@ -253,9 +253,9 @@ class TreeRunReads(LogReads):
         return row[0], row[1], row[2]
 
     def _of_runs(
-        self, run_ids: Sequence[int], low: int, query: Query | str | None
+        self, run_ids: Sequence[int], low: int, query: Query | str | None, high: int = _LAST
     ) -> tuple[str, list[Any]]:
-        """Return the condition for lines of runs from a sequence number on; which way SQLite goes
+        """Return the condition for lines of runs between two sequence numbers; which way SQLite goes
         is chosen as in :mod:`flowdeck_store.read.logs`."""
         condition, parameters = as_query(query, "logs").sql("logs")
         lines, first, last = self._runs_log_range(run_ids)
@@ -263,9 +263,10 @@ class TreeRunReads(LogReads):
         ids = json.dumps(list(run_ids))
         if lines > DENSE * (last - first + 1):
             where = f"l.seq BETWEEN ? AND ? AND +{of_runs}"
-            return f"{where} AND {condition}", [max(low, first), last, ids, *parameters]
+            bounds = [max(low, first), min(high, last)]
+            return f"{where} AND {condition}", [*bounds, ids, *parameters]
         where = f"{of_runs} AND +l.seq BETWEEN ? AND ?"
-        return f"{where} AND {condition}", [ids, low, _LAST, *parameters]
+        return f"{where} AND {condition}", [ids, low, high, *parameters]
 
 
 def _not_below(runs: Mapping[int, TreeRun], folded: Collection[int]) -> list[int]:

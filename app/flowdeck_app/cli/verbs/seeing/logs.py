@@ -15,8 +15,10 @@ from flowdeck_app.cli.selection import run_or_task
 from flowdeck_app.cli.verbs.trees import TreeLogLines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flowdeck_store.read.reader import Reader
-    from flowdeck_store.read.records import FlowRunRecord
+    from flowdeck_store.read.records import FlowRunRecord, LogRecord
 
 
 @click.command("logs")
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Only the last N lines; 0: none that are there.",
 )
+@click.option("--mine", is_flag=True, help="Without the lines that the engine writes in every run.")
+@click.option(
+    "--patterns",
+    is_flag=True,
+    help="Lines that differ only in numbers as one, with how many there are.",
+)
 @tree_option
 @json_option
 def command(
@@ -42,6 +50,8 @@ def command(
     task_name: str | None,
     search: str | None,
     tail: int | None,
+    mine: bool,
+    patterns: bool,
     whole: bool,
     as_json: bool,
 ) -> None:
@@ -52,6 +62,8 @@ def command(
       flowdeck logs @last -f --level WARNING
     """
     minimum = _level(level)
+    if patterns and follow:
+        raise Trouble("--patterns counts the lines that are there: it does not go with --follow.")
     with reading() as reader:
         run, no = run_or_task(reader, ref)
         query = None
@@ -60,14 +72,35 @@ def command(
         if whole and no is not None and task_name is None:
             raise Trouble(f"{ref} is a task run: --tree is for flow runs.")
         if whole:
-            source: LogLines = TreeLogLines(reader, run, _any_task(task_name), minimum, search)
+            query = _any_task(task_name)
+        if mine:
+            query = f"{query or ''} by:mine"
+        if whole:
+            source: LogLines = TreeLogLines(reader, run, query, minimum, search)
         else:
             source = LogLines(reader, run, no, query, minimum, search)
+        if patterns:
+            show_patterns(source.batches(follow=False, tail=tail), as_json=as_json)
+            return
         for batch in source.batches(follow=follow, tail=tail):
             if as_json:
                 echo_json(map(source.as_json, batch))
             else:
                 echo(source.drawn(batch, stream_look()))
+
+
+def show_patterns(batches: Iterable[list[LogRecord]], *, as_json: bool) -> None:
+    """Write the patterns of log lines, in the order of their first lines."""
+    from flowdeck_app.reports.logs import pattern_lines, pattern_object
+    from flowdeck_app.views.log_folds import LogPatterns
+
+    found = LogPatterns()
+    for batch in batches:
+        found.add((x.seq, x.run_id, x.task_no, x.us, x.level, x.logger, x.message) for x in batch)
+    if as_json:
+        echo_json(map(pattern_object, found.groups))
+    else:
+        echo(pattern_lines(found.groups, stream_look()))
 
 
 def _any_task(name: str | None) -> str | None:
