@@ -251,7 +251,7 @@ REGISTRY: Final = ActionRegistry((
     _a("view.fold", "Z", "Fold", "Fold the subflow under the cursor, or unfold it.", _VIEW, 53, guard="can_fold"),
     _a("view.mine", "O", "Mine only", "Leave out the lines that the engine writes in every run; again shows all.", _VIEW, 41,
        cli="flowdeck logs RUN --mine"),
-    _a("view.patterns", "p", "Patterns", "Show lines that differ only in numbers as one, with how many there are.", _VIEW, 43,
+    _a("view.patterns", "i", "Patterns", "Show lines that differ only in numbers as one, with how many there are.", _VIEW, 43,
        cli="flowdeck logs RUN --patterns"),
     _a("view.more", "plus", "More", "Zoom in on the timeline or graph, or more lines round a match.", _VIEW),
     _a("view.less", "minus", "Less", "Zoom out, or fewer lines round a match.", _VIEW),

@@ -57,7 +57,7 @@ async def test_keys_fold_lines_and_leave_out_the_engines(app_for: AppFor) -> Non
         await pilot.press("O")
         await settle(pilot, lambda: "Finished in state" not in shown())
         assert "lines mine" in shown()
-        await pilot.press("p")
+        await pilot.press("i")
         await settle(pilot, lambda: "GET /invoices?page=* ×6" in shown())
         assert "folded" in shown()
         await pilot.press("escape")  # takes back whose lines; what is folded stays
