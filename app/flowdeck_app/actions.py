@@ -280,6 +280,10 @@ REGISTRY: Final = ActionRegistry((
     _a("form.json", "ctrl+t f2", "As JSON", "Edit the value, or all values, as JSON.", _FORM, 30, scope="form"),
     _a("form.last", "ctrl+l", "Last values", "Take the values of the last run.", _FORM, 40, scope="form"),
     _a("form.save", "ctrl+s", "Save", "Keep the values as a preset, or the filter as a view.", _FORM, 50, scope="form"),
+    _a("form.more", "up", "More", "The next day, or one more.", _FORM, scope="form"),
+    _a("form.less", "down", "Less", "The day before, or one less.", _FORM, scope="form"),
+    _a("form.far_more", "shift+up", "Much more", "A month later, or ten more.", _FORM, scope="form"),
+    _a("form.far_less", "shift+down", "Much less", "A month earlier, or ten less.", _FORM, scope="form"),
     _a("form.cancel", "escape", "Cancel", "Close without doing anything.", _FORM, 60, scope="form"),
 ))
 # fmt: on

@@ -24,6 +24,11 @@ _DRAWN: Final = {
 }
 
 
+def drawn(text: str) -> str:
+    """Return a text as it is drawn, cell by cell: what would command the terminal is one cell."""
+    return text.translate(_DRAWN)
+
+
 class PlainInput(Living, Input):
     """An input whose value may be anything: it is kept as it is, and drawn without commands."""
 

@@ -12,7 +12,8 @@ from textual.widgets import Checkbox, Input, RadioButton, RadioSet, Select, Stat
 
 from flowdeck_app.drawing.cells import clean, cut
 from flowdeck_app.events.living import Living
-from flowdeck_app.widgets.toggles import LinesInput, PlainCheckbox, PlainRadio, PlainSelect
+from flowdeck_app.screens.launch.field_input import FieldInput
+from flowdeck_app.widgets.toggles import PlainCheckbox, PlainRadio, PlainSelect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from flowdeck.launch.inspection import RunnerForm
-    from flowdeck_app.screens.launch.form import Field
+    from flowdeck_app.screens.launch.specs import Field
 
 #: What a runner is, in a few words.
 _RUNNERS: Final = {
@@ -57,7 +58,8 @@ class FieldRow(Living, Vertical):
         spec = self.spec
         star = "*" if spec.required else ""
         with Horizontal(classes="row"):
-            yield Static(Content(clean(f"{spec.name}{star}", 40)), classes="label")
+            name = cut(clean(f"{spec.label or spec.name}{star}", 40), 17 - 2 * len(spec.path))
+            yield Static(Content("  " * len(spec.path) + name), classes="label")
             yield Static(Content(cut(clean(spec.annotation or "any", 200), 15)), classes="kind")
             yield from self._editor()
         yield Static("", classes="problem", markup=False)
@@ -73,19 +75,16 @@ class FieldRow(Living, Vertical):
 
     def _editor(self) -> ComposeResult:
         spec = self.spec
-        if spec.widget == "bool":
+        if spec.widget == "group" and not _can_be_without(spec):
+            yield Static("")
+        elif spec.widget in {"bool", "group"}:
             yield PlainCheckbox("", value=self._text == "true", compact=True)
         elif spec.widget == "choice":
             options = [(Content(clean(choice, 60)), choice) for choice in spec.choices]
             value = self._text if self._text in spec.choices else Select.NULL
             yield PlainSelect(options, value=value, allow_blank=True, compact=True, prompt="choose")
         else:
-            hint = (
-                "as JSON"
-                if spec.widget in {"list", "json"}
-                else cut(clean(spec.doc, 200, newline=" "), 60)
-            )
-            yield LinesInput(self._text, placeholder=hint, compact=True)
+            yield FieldInput(spec, self._text, _hint(spec))
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
@@ -110,12 +109,28 @@ class FieldRow(Living, Vertical):
     def set_text(self, text: str) -> None:
         """Show another value."""
         self._text = text
-        if self.spec.widget == "bool":
+        if self.spec.widget == "group" and not _can_be_without(self.spec):
+            return
+        if self.spec.widget in {"bool", "group"}:
             self.query_one(Checkbox).value = text == "true"
         elif self.spec.widget == "choice":
             self.query_one(Select).value = text if text in self.spec.choices else Select.NULL
         else:
             self.query_one(Input).value = text
+
+    def can_be(self, spec: Field) -> bool:
+        """Say whether this row can show another field: its editor is the same."""
+        mine = self.spec
+        return (
+            (mine.widget, mine.choices, mine.path, mine.name)
+            == (spec.widget, spec.choices, spec.path, spec.name)
+        ) and _can_be_without(mine) == _can_be_without(spec)  # fmt: skip
+
+    def become(self, spec: Field, text: str) -> None:
+        """Show that field, and its text unless it stands there already."""
+        self.spec = spec
+        if text != self._text:
+            self.set_text(text)
 
     def show_problem(self, problem: str | None) -> None:
         """Say what is wrong, or that nothing is."""
@@ -123,6 +138,20 @@ class FieldRow(Living, Vertical):
         note.display = problem is not None
         if problem is not None:
             note.update(Content(clean(problem, 100)))
+
+
+def _can_be_without(spec: Field) -> bool:
+    """Say whether the parts of a field can be left out together: an item, or what may be null."""
+    return spec.nullable or bool(spec.path and isinstance(spec.path[-1], int))
+
+
+def _hint(spec: Field) -> str:
+    if spec.adds:
+        return "one more"
+    about = cut(clean(spec.doc, 200, newline=" "), 60)
+    if spec.widget in {"list", "json"}:
+        return about if about.startswith("as JSON") else "as JSON"
+    return about
 
 
 class RunnerChoice(Living, RadioSet):

@@ -2,167 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
-import difflib
-import json
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from flowdeck.runs.launch_spec import LaunchSpec
 from flowdeck.values.redaction import concealed, has_hidden, is_hidden, names_in_force
 from flowdeck_app.control.recorded import has_stand_in
+from flowdeck_app.screens.launch.nested import is_given, rows_of, text_of_part, with_part
+from flowdeck_app.screens.launch.runner_fields import conflicts, runner_texts
+from flowdeck_app.screens.launch.specs import Field, problem, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-#: Schema types that a JSON value has, by Python type.
-_TYPES: Final = {"array": list, "object": dict, "string": str, "boolean": bool}
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One value to fill in: a parameter of the flow, or an option of a runner."""
-
-    name: str
-    annotation: str
-    widget: str  # text int float bool choice date datetime path list json
-    required: bool
-    default: str  # as text; "" if there is none
-    choices: tuple[str, ...] = ()
-    doc: str = ""
-    nullable: bool = False
-    schema: Mapping[str, Any] = field(default_factory=dict)
-
-
-def text_of(value: Any) -> str:
-    """Return a JSON value as a field shows it: texts as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def fields_of(parameters: Sequence[Mapping[str, Any]]) -> list[Field]:
-    """Return the fields of a flow's form (see ``parameters.describe``)."""
-    fields = []
-    for info in parameters:
-        if info["kind"] in {"var_positional", "positional_only"}:
-            continue
-        default = info["default_json"]
-        text = "" if default is None else text_of(json.loads(default))
-        choices = tuple(text_of(choice) for choice in info["choices"] or ())
-        fields.append(
-            Field(
-                info["name"],
-                info["annotation"],
-                info["widget"],
-                bool(info["required"]),
-                text,
-                choices,
-                info["doc"],
-                bool(info["nullable"]),
-                info["schema"] or {},
-            )
-        )
-    return fields
-
-
-def option_fields(options: Sequence[Mapping[str, str]]) -> list[Field]:
-    """Return the fields of a runner's options; empty ones are not passed on."""
-    fields = []
-    for option in options:
-        annotation = option["annotation"]
-        widget = "json" if "Mapping" in annotation or "dict" in annotation else "text"
-        if annotation.startswith("int"):
-            widget = "int"
-        doc = option["doc"].replace("``", "")
-        fields.append(Field(option["name"], annotation, widget, False, "", doc=doc))
-    return fields
-
-
-def problem(spec: Field, text: str) -> str | None:
-    """Say what is wrong with a text, ``None`` if nothing is."""
-    if has_hidden(text):
-        return "hidden in the record: give it again"
-    if text == "":
-        if spec.required and spec.widget not in {"text", "path"}:
-            return "needs a value"
-        return None
-    if spec.nullable and text == "null":
-        return None
-    checker = _CHECKS.get(spec.widget)
-    return None if checker is None else checker(spec, text)
-
-
-def _check_int(spec: Field, text: str) -> str | None:
-    try:
-        number = int(text)
-    except ValueError:
-        return f"not a whole number: {text!r}"
-    return _bounds(spec, number)
-
-
-def _check_float(spec: Field, text: str) -> str | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return f"not a number: {text!r}"
-    return _bounds(spec, number)
-
-
-def _bounds(spec: Field, number: float) -> str | None:
-    low, high = spec.schema.get("minimum"), spec.schema.get("maximum")
-    if low is not None and number < low:
-        return f"less than {low}"
-    return f"more than {high}" if high is not None and number > high else None
-
-
-def _check_bool(spec: Field, text: str) -> str | None:
-    return None if text in {"true", "false"} else f"neither true nor false: {text!r}"
-
-
-def _check_choice(spec: Field, text: str) -> str | None:
-    if text in spec.choices:
-        return None
-    close = difflib.get_close_matches(text, spec.choices, 1)
-    return f"not one of them; did you mean {close[0]!r}?" if close else "not one of the choices"
-
-
-def _check_date(spec: Field, text: str) -> str | None:
-    try:
-        datetime.date.fromisoformat(text)
-    except ValueError:
-        return f"not a date such as 2026-11-22: {text!r}"
-    return None
-
-
-def _check_datetime(spec: Field, text: str) -> str | None:
-    try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return f"not a time such as 2026-11-22T08:30: {text!r}"
-    return None
-
-
-def _check_json(spec: Field, text: str) -> str | None:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        return f"not JSON: {error}"
-    wanted = _TYPES.get(str(spec.schema.get("type")))
-    if wanted is not None and not isinstance(value, wanted):
-        return f"not a JSON {spec.schema['type']}"
-    return None
-
-
-_CHECKS: Final = {
-    "int": _check_int,
-    "float": _check_float,
-    "bool": _check_bool,
-    "choice": _check_choice,
-    "date": _check_date,
-    "datetime": _check_datetime,
-    "list": _check_json,
-    "json": _check_json,
-}
+    from collections.abc import Mapping
 
 
 @dataclass(slots=True)
@@ -174,6 +26,7 @@ class Form:
         fields: of the flow.
         texts: what is filled in, by field.
         runner: chosen runner; ``""``: the one in the code.
+        own_runner: the one in the code.
         options: fields of the chosen runner.
         option_texts: what is filled in for them.
         name, tags: of the run; ``""``: generated, none.
@@ -186,6 +39,7 @@ class Form:
     fields: list[Field]
     texts: dict[str, str] = field(default_factory=dict)
     runner: str = ""
+    own_runner: str = ""
     options: list[Field] = field(default_factory=list)
     option_texts: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -200,8 +54,29 @@ class Form:
         self.texts |= {name: text_of(v) for name, v in values.items() if name in known}
 
     def text(self, spec: Field) -> str:
-        """Return what a field shows."""
+        """Return the value of a parameter, or of the part of one, as text."""
+        if spec.path:
+            return text_of_part(spec, self.text(self._whole(spec)))
         return self.texts.get(spec.name, spec.default)
+
+    def rows(self, spec: Field) -> list[Field]:
+        """Return the rows of a parameter: itself, or its head and its parts."""
+        return rows_of(spec, self.text(spec))
+
+    def edit(self, spec: Field, text: str) -> None:
+        """Take over what was typed for a parameter, or for a part of one."""
+        whole = self._whole(spec)
+        if spec.path:
+            is_list = isinstance(spec.path[0], int)
+            text = with_part(self.text(whole), spec, text, is_list=is_list)
+            if text == "[]" and whole.default == "" and is_list:
+                text = ""  # as before anything was typed
+        elif spec.widget == "group":  # given or not
+            text = "null" if text == "false" else "[]" if whole.widget == "list" else "{}"
+        self.texts[spec.name] = text
+
+    def _whole(self, spec: Field) -> Field:
+        return next(one for one in self.fields if one.name == spec.name)
 
     def memorable(self) -> dict[str, str]:
         """Return what is filled in, without what is secret: that is kept nowhere."""
@@ -214,26 +89,52 @@ class Form:
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by field name (options as ``runner.NAME``)."""
-        found = {}
+        found: dict[str, str] = {}
         for spec in self.fields:
             text = self.text(spec)
-            wrong = problem(spec, text)
-            as_recorded = text == self.recorded.get(spec.name) and text != spec.default
-            if wrong is None and as_recorded and has_stand_in(text):
-                wrong = "not in the record, only what stands for it: give it anew"
+            head, *parts = self.rows(spec)
+            wrong = self._of_head(head, text)
+            if wrong is None and text == self.recorded.get(spec.name) and text != spec.default:
+                if has_stand_in(text):
+                    wrong = "not in the record, only what stands for it: give it anew"
             if wrong:
                 found[spec.name] = wrong
+                continue
+            for part in parts:
+                wrong = self._of_part(part, text)
+                if wrong:
+                    found[part.key] = wrong
         for spec in self.options:
-            wrong = problem(spec, self.option_texts.get(spec.name, ""))
+            wrong = problem(spec, self.option_texts.get(spec.name, spec.default))
             if wrong:
                 found[f"runner.{spec.name}"] = wrong
+        crossing = conflicts(self.runner or self.own_runner, self.options, self.option_texts)
+        for name, wrong in crossing.items():
+            found.setdefault(f"runner.{name}", wrong)
         return found
+
+    def _of_head(self, head: Field, text: str) -> str | None:
+        if head.widget != "group" or has_hidden(text):
+            return problem(head, text)
+        return "needs a value" if head.required and text == "" and self._is_list(head) else None
+
+    def _of_part(self, part: Field, whole: str) -> str | None:
+        if part.adds or part.widget == "group":
+            return None
+        if part.required and not is_given(part, whole):
+            return "needs a value"  # texts, too: an empty part is left out, not passed on
+        return problem(part, self.text(part))
+
+    def _is_list(self, spec: Field) -> bool:
+        return self._whole(spec).widget == "list"
 
     def given(self) -> dict[str, str]:
         """Return the parameters to pass: required ones, and those that differ from the default."""
         given = {}
         for spec in self.fields:
             text = self.text(spec)
+            if text == "" and spec.required and len(self.rows(spec)) > 1 and spec.widget == "json":
+                text = "{}"  # a model all of whose fields have defaults
             if text == "" and spec.widget not in {"text", "path"}:
                 continue  # an emptied number or choice is the default again
             if text != spec.default or spec.required:
@@ -242,7 +143,7 @@ class Form:
 
     def given_options(self) -> dict[str, str]:
         """Return the runner's options to pass."""
-        return {name: text for name, text in self.option_texts.items() if text}
+        return runner_texts(self.runner or self.own_runner, self.options, self.option_texts)
 
     def tag_list(self) -> list[str]:
         """Return the tags: words apart by spaces or commas."""

@@ -7,22 +7,23 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on, work
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Input, OptionList, RadioSet, Static
+from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from flowdeck_app.actions import bindings
 from flowdeck_app.control.launch import forecast
 from flowdeck_app.drawing.cells import at_least, clean, clean_lines
-from flowdeck_app.screens.launch.fields import FieldRow, RunnerChoice
-from flowdeck_app.screens.launch.form import Form, fields_of, option_fields
+from flowdeck_app.screens.launch.form import Form
+from flowdeck_app.screens.launch.form_area import FormArea
 from flowdeck_app.screens.launch.note import error_content, note_lines
+from flowdeck_app.screens.launch.specs import fields_of
 from flowdeck_app.screens.launch.start import choices, folder_of, inspect, start, target_of
 from flowdeck_app.screens.parts.base import FlowdeckModal
 from flowdeck_app.screens.parts.from_failed import plan_lines
 from flowdeck_app.views.comparison import given_parameters
-from flowdeck_app.widgets.toggles import PlainInput, PlainOptionList
+from flowdeck_app.widgets.toggles import PlainOptionList
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -73,7 +74,7 @@ class LaunchScreen(FlowdeckModal):
             yield Static(Content("Reading the flow"), id="note", markup=False)
             if self._from_failed:
                 yield Static(Content("Reading what can be reused"), id="plan", markup=False)
-            yield VerticalScroll(id="form")
+            yield FormArea(id="form")
             yield Static("", id="command", markup=False)
             with Horizontal(id="buttons"):
                 yield Static("", id="problems", markup=False)
@@ -145,6 +146,7 @@ class LaunchScreen(FlowdeckModal):
         found = await asyncio.to_thread(inspect, target, self.app.folder)
         self._inspection = found
         form = Form(target, fields_of(found.parameters) if found.ok else [])
+        form.own_runner = found.runner or "concurrent"
         if self._rerun is not None:
             form.fill(given_parameters(self._rerun))
             form.runner = self._rerun.runner or ""
@@ -183,16 +185,10 @@ class LaunchScreen(FlowdeckModal):
         found, form = self._inspection, self._form
         assert found is not None
         assert form is not None
-        note = self.query_one("#note", Static)
-        area = self.query_one("#form")
-        await area.remove_children()
-        area.can_focus = (
-            not found.ok
-        )  # a traceback is scrolled, a form's fields are stepped through
+        note, area = self.query_one("#note", Static), self.query_one(FormArea)
         if not found.ok:
             note.display = False
-            await area.mount(Static(error_content(found, self.app.folder), markup=False))
-            area.focus()
+            await area.show_error(error_content(found, self.app.folder))
             await self._changed()
             return
         name = found.name or form.target
@@ -203,80 +199,14 @@ class LaunchScreen(FlowdeckModal):
         said = note_lines(found, self.app.folder)
         note.update(Content("\n".join(said)))
         note.display = bool(said)
-        rows = [FieldRow(spec, form.text(spec), "p") for spec in form.fields]
-        if not rows:
-            rows_note = Static(Content("The flow takes no parameters."), classes="hint")
-            await area.mount(rows_note)
-        await area.mount(*rows)
-        await area.mount(Static(Content("Runner"), classes="heading"), self._runners())
-        await area.mount(Vertical(id="options"))
-        await area.mount(
-            Static(Content("Options"), classes="heading"),
-            self._plain("name", "generated", form.name),
-            self._plain("tags", "none", form.tags),
-        )
-        # The keys go to the first field before anything says that the form is ready.
-        first = self.query("FieldRow Input, FieldRow Select, FieldRow Checkbox")
-        (first.first() if first else self.query_one("#runner")).focus()
-        await self._show_options()
-
-    def _plain(self, name: str, hint: str, text: str) -> Horizontal:
-        label = Static(Content(name), classes="label")
-        editor = PlainInput(text, placeholder=hint, compact=True, id=f"the-{name}")
-        return Horizontal(label, Static("", classes="kind"), editor, classes="row")
-
-    def _runners(self) -> RunnerChoice:
-        found, form = self._inspection, self._form
-        assert found is not None
-        assert form is not None
-        return RunnerChoice(
-            found.runners, form.runner or found.runner or "concurrent", found.runner
-        )
-
-    async def _show_options(self) -> None:
-        """Show the options of the chosen runner."""
-        found, form = self._inspection, self._form
-        if found is None or form is None:
-            return
-        chosen = form.runner or found.runner
-        form.options = next(
-            (option_fields(r.options) for r in found.runners if r.name == chosen), []
-        )
-        form.option_texts = {}
-        area = self.query_one("#options")
-        await area.remove_children()
-        await area.mount(*[FieldRow(spec, "", "r") for spec in form.options])
+        await area.show(form, found)
         await self._changed()
 
     # -- values ----------------------------------------------------------------------------
 
-    @on(FieldRow.Edited)
-    async def _edited(self, message: FieldRow.Edited) -> None:
-        if self._form is None:
-            return
-        texts = self._form.texts if message.row.group == "p" else self._form.option_texts
-        texts[message.row.spec.name] = message.text
+    @on(FormArea.Edited)
+    async def _edited(self) -> None:
         await self._changed()
-
-    @on(Input.Changed, "#the-name")
-    async def _named(self, message: Input.Changed) -> None:
-        if self._form is not None:
-            self._form.name = message.value.strip()
-            await self._changed()
-
-    @on(Input.Changed, "#the-tags")
-    async def _tagged(self, message: Input.Changed) -> None:
-        if self._form is not None:
-            self._form.tags = message.value
-            await self._changed()
-
-    @on(RadioSet.Changed, "#runner")
-    async def _runner_chosen(self, message: RadioSet.Changed) -> None:
-        if self._form is None or self._inspection is None:
-            return
-        name = message.pressed.name or ""
-        self._form.runner = "" if name == self._inspection.runner else name
-        await self._show_options()
 
     async def _changed(self) -> None:
         """Show problems and the command as they are now."""
@@ -285,9 +215,7 @@ class LaunchScreen(FlowdeckModal):
             return
         self._show_plan()
         problems = form.problems()
-        for row in self.query(FieldRow):
-            key = row.spec.name if row.group == "p" else f"runner.{row.spec.name}"
-            row.show_problem(problems.get(key))
+        self.query_one(FormArea).mark(problems)
         line = f"$ {form.command_line()}"
         self.query_one("#command", Static).update(Content("\n".join(clean_lines(line, 2000, 4))))
         note = self.query_one("#problems", Static)
@@ -386,7 +314,5 @@ class LaunchScreen(FlowdeckModal):
             self.app.say("This flow was not launched from here before.")
             return
         form.fill(values)
-        for row in self.query(FieldRow):
-            if row.group == "p":
-                row.set_text(form.text(row.spec))
+        await self.query_one(FormArea).follow()
         await self._changed()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from app_data import run
 
-from flowdeck_app.screens.launch.form import Field, Form, fields_of, option_fields, problem
+from flowdeck_app.screens.launch.form import Form
+from flowdeck_app.screens.launch.runner_fields import runner_fields
+from flowdeck_app.screens.launch.specs import Field, fields_of, problem
 from flowdeck_app.screens.launch.start import target_of
 
 if TYPE_CHECKING:
@@ -116,7 +118,9 @@ def test_a_list_field_refuses_another_json_type() -> None:
 def test_the_command_survives_a_shell() -> None:
     found = form(info("text", "text"), info("regions", "list"))
     found.texts = {"text": "it's $HOME; rm -rf /", "regions": '["a b"]'}
-    found.runner, found.option_texts = "dask", {"address": "tcp://x:1", "cluster_class": ""}
+    found.runner, found.option_texts = "dask", {"address": "tcp://x:1", "more": ""}
+    options = [{"name": "address", "annotation": "str | None", "default": "None", "doc": ""}]
+    found.options = runner_fields("dask", options, {})
     found.name, found.tags = "my run", "prod, eu"
     assert shlex.split(found.command_line()) == [
         "flowdeck", "run", "flows/etl.py:etl", "-p", "text=it's $HOME; rm -rf /", "-p",
@@ -129,19 +133,6 @@ def test_values_of_an_earlier_run_fill_only_what_the_flow_still_takes() -> None:
     found = form(info("limit", "int", default_json="5"), info("on", "bool", default_json="false"))
     found.fill({"limit": 7, "on": True, "gone": 1})
     assert found.texts == {"limit": "7", "on": "true"}
-
-
-def test_options_of_a_runner_are_checked_by_their_annotation() -> None:
-    workers, cluster = option_fields(
-        [
-            {"name": "max_workers", "annotation": "int | None", "default": "None", "doc": ""},
-            {"name": "cluster_kwargs", "annotation": "Mapping[str, Any] | None", "default": "",
-             "doc": ""},
-        ]
-    )  # fmt: skip
-    assert problem(workers, "many")
-    assert problem(cluster, "n=2")
-    assert problem(cluster, '{"n_workers": 2}') is None
 
 
 def test_a_run_is_repeated_by_what_started_it_then_and_by_its_code_where_that_is_gone(

@@ -86,8 +86,9 @@ async def test_the_form_shows_every_parameter_and_the_command(
     async with app.run_test(size=size) as pilot:
         screen = await opened(app, pilot, "flows.py:shop")
         await settle(pilot, lambda: len(screen.query(FieldRow)) >= 5)
-        names = [row.spec.name for row in screen.query(FieldRow) if row.group == "p"]
-        assert names == ["day", "limit", "mode", "dry", "regions"]
+        names = [row.spec.key for row in screen.query(FieldRow) if row.group == "p"]
+        assert names[:5] == ["day", "limit", "mode", "dry", "regions"]
+        assert names[5:] == ["regions.0", "regions.1"]
         assert screen.query_one("#run", Button).disabled
         text = screen_text(app)
         assert "needs a value" in text
