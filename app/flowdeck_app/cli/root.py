@@ -46,6 +46,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "timeline": "Show when task runs waited and ran, and the critical path.",
         "graph": "Show which tasks took something from which.",
         "logs": "Show the log lines of a flow run or task run.",
+        "forecast": "Say how long a flow would take on each task runner.",
         "workers": "List the workers of a flow run, what they use and run.",
         "top": "Show the flow runs that go on now, and what they use.",
         "watch": "Watch a flow run until it ends.",

@@ -65,7 +65,7 @@ def estimate(
     ]
     middle = quantile(done, 0.5)
     if middle is not None:
-        return Estimate(middle, _confidence(done, middle))
+        return Estimate(middle, sureness(done, middle))
     ended = run.n_tasks - sum(run.counts[place] for place in _LIVE)
     if elapsed is None or (ended < _PACE_TASKS and not partly):
         return None
@@ -74,7 +74,7 @@ def estimate(
     return Estimate(elapsed * run.n_tasks / (ended + partly), "by pace")
 
 
-def _confidence(seconds: Sequence[float], middle: float) -> str:
+def sureness(seconds: Sequence[float], middle: float) -> str:
     """Return ``likely``, ``roughly`` or ``a guess``, by how many runs there are and how alike."""
     low, high = quantile(seconds, 0.1) or 0.0, quantile(seconds, 0.9) or 0.0
     spread = (high - low) / middle if middle > 0 else 0.0

@@ -122,3 +122,13 @@ class PathReads(ReaderBase):
         """Return the id of the task run whose kept value this is; ``None`` if it is not known."""
         row = self._one("SELECT task FROM cache WHERE location = ?", (location,))
         return None if row is None else int(row[0])
+
+    def cpu_us(self, run_id: int) -> int | None:
+        """Return the processor time of a run's task runs, µs; ``None`` if most do not tell it."""
+        first, last = span(run_id)
+        row = self._one(
+            "SELECT sum(u.cpu_us), count(u.cpu_us), count(*) FROM task_runs t "
+            "LEFT JOIN task_usage u ON u.task = t.id WHERE t.id BETWEEN ? AND ?",
+            (first, last),
+        )
+        return None if row is None or not row[1] or row[1] * 2 < row[2] else int(row[0])

@@ -16,7 +16,7 @@ from flowdeck_app.screens.launch.field_input import FieldInput
 from flowdeck_app.widgets.toggles import PlainCheckbox, PlainRadio, PlainSelect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from textual.app import ComposeResult
 
@@ -178,6 +178,13 @@ class RunnerChoice(Living, RadioSet):
             id="runner",
             compact=True,
         )
+        self._runners, self._own = tuple(runners), own
+
+    def show_times(self, times: Mapping[str, str]) -> None:
+        """Show beside each runner how long the flow would take there."""
+        for button, runner in zip(self.query(PlainRadio), self._runners, strict=True):
+            own = runner.name == self._own
+            button.label = _runner_label(runner, own=own, time=times.get(runner.name, ""))
 
     def on_mount(self) -> None:
         """Begin where the choice is; the base class, whose turn is next, begins with the first."""
@@ -211,7 +218,8 @@ class RunnerChoice(Living, RadioSet):
         self.post_message(self.Changed(self, self._pressed_button))
 
 
-def _runner_label(runner: RunnerForm, *, own: bool) -> Content:
+def _runner_label(runner: RunnerForm, *, own: bool, time: str = "") -> Content:
     about = _RUNNERS.get(runner.name, "") if runner.installed else runner.hint
     faint = clean(f"{about}{', as in the code' if own else ''}", 100)
-    return Content.assemble(f"{runner.name:<12}", (faint, "$fd-muted"))
+    shown = f"{time:>8}  " if time else ""
+    return Content.assemble(f"{runner.name:<12}", (shown, "$fd-accent"), (faint, "$fd-muted"))

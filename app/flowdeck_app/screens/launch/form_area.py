@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, RadioSet, Static
 
+from flowdeck_app.drawing.cells import clean
 from flowdeck_app.events.living import Living
 from flowdeck_app.screens.launch.fields import FieldRow, RunnerChoice
 from flowdeck_app.screens.launch.parameter_rows import ParameterRows
@@ -60,6 +61,7 @@ class FormArea(Living, VerticalScroll):
             Static(Content("Runner"), classes="heading"),
             RunnerChoice(found.runners, chosen, found.runner),
             Vertical(id="options"),
+            _hidden(Static("", id="expected", markup=False)),
             Static(Content("Options"), classes="heading"),
             _plain("name", "generated", form.name),
             _plain("tags", "none", form.tags),
@@ -96,6 +98,20 @@ class FormArea(Living, VerticalScroll):
         await area.remove_children()
         await area.mount(*[FieldRow(spec, spec.default, "r") for spec in form.options])
 
+    def show_expected(self, times: Mapping[str, str] | None, text: str | None) -> None:
+        """Say how long the run would take.
+
+        Args:
+            times: beside each runner; ``None``: as they are.
+            text: with what is filled in; ``None``: nobody knows.
+        """
+        for choice in self.query(RunnerChoice):
+            if times is not None:
+                choice.show_times(times)
+        for line in self.query("#expected").results(Static):
+            line.display = text is not None
+            line.update(Content(clean(text or "", 300)))
+
     @on(FieldRow.Edited)
     async def _edited(self, message: FieldRow.Edited) -> None:
         form, spec = self._form, message.row.spec
@@ -129,6 +145,11 @@ class FormArea(Living, VerticalScroll):
         self._form.runner = "" if name == self._found.runner else name
         await self._show_options()
         self.post_message(self.Edited())
+
+
+def _hidden(widget: Static) -> Static:
+    widget.display = False
+    return widget
 
 
 def _plain(name: str, hint: str, text: str) -> Horizontal:

@@ -15,11 +15,13 @@ from textual.widgets.option_list import Option
 from flowdeck_app.actions import bindings
 from flowdeck_app.control.launch import forecast
 from flowdeck_app.drawing.cells import at_least, clean, clean_lines
+from flowdeck_app.drawing.times import duration
 from flowdeck_app.screens.launch.form import Form
 from flowdeck_app.screens.launch.form_area import FormArea
 from flowdeck_app.screens.launch.note import error_content, note_lines
 from flowdeck_app.screens.launch.specs import fields_of
 from flowdeck_app.screens.launch.start import choices, folder_of, inspect, start, target_of
+from flowdeck_app.screens.launch.what_if import on_each, plans_for, said, with_options
 from flowdeck_app.screens.parts.base import FlowdeckModal
 from flowdeck_app.screens.parts.from_failed import plan_lines
 from flowdeck_app.views.comparison import given_parameters
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from flowdeck.launch.inspection import Inspection
     from flowdeck.reuse.forecast import Preview
+    from flowdeck_store.explain.what_if import RunPlan
     from flowdeck_store.read.records import FlowRunRecord
 
 
@@ -64,6 +67,7 @@ class LaunchScreen(FlowdeckModal):
         self._form: Form | None = None
         self._plan: Preview | None = None
         self._started = False
+        self._plans: list[RunPlan] = []  # earlier runs, to tell from them how long it takes
         self._begun_with: str | None = None  # the command of the form as it was opened
 
     # -- composition -----------------------------------------------------------------------
@@ -201,12 +205,38 @@ class LaunchScreen(FlowdeckModal):
         note.display = bool(said)
         await area.show(form, found)
         await self._changed()
+        self._read_earlier()
+
+    @work(exclusive=True, exit_on_error=False, group="what-if")
+    async def _read_earlier(self) -> None:
+        """Say how long the run would take on each runner, from earlier runs."""
+        found = self._inspection
+        assert found is not None
+        self._plans = await self.app.access.ask(lambda reader: plans_for(reader, found), "slow")
+        names = [runner.name for runner in found.runners]
+        each = await asyncio.to_thread(on_each, self._plans, names)
+        times = {name: duration(one.seconds) for name, one in each.items()}
+        self.query_one(FormArea).show_expected(times, None)
+        self._expect()
+
+    @work(exclusive=True, exit_on_error=False, group="expected")
+    async def _expect(self) -> None:
+        """Say how long it would take with what is filled in."""
+        form = self._form
+        if form is None or not self._plans:
+            return
+        runner = form.runner or form.own_runner
+        args = (self._plans, runner, tuple(form.options), dict(form.option_texts))
+        one = await asyncio.to_thread(with_options, *args)
+        text = None if one is None else said(one, self.look)
+        self.query_one(FormArea).show_expected(None, text)
 
     # -- values ----------------------------------------------------------------------------
 
     @on(FormArea.Edited)
     async def _edited(self) -> None:
         await self._changed()
+        self._expect()
 
     async def _changed(self) -> None:
         """Show problems and the command as they are now."""

@@ -12,6 +12,7 @@ from flowdeck_app.screens.launch.form import Form
 from flowdeck_app.screens.launch.runner_fields import conflicts, runner_fields, runner_texts
 from flowdeck_app.screens.launch.specs import Field, problem
 from flowdeck_app.screens.launch.type_words import type_word
+from flowdeck_app.screens.launch.what_if import workers_in
 
 
 def fields(runner: str, **in_code: str) -> list[Field]:
@@ -142,3 +143,23 @@ def test_types_are_short_words(annotation: str, word: str) -> None:
 
 def test_a_choice_is_its_values() -> None:
     assert type_word("Mode", ("full", "fast"), nullable=True) == "full|fast?"
+
+
+@pytest.mark.parametrize(
+    ("runner", "texts", "at_once"),
+    [
+        ("process", {"max_workers": "3"}, 3),
+        ("process", {"max_workers": "0"}, None),
+        ("dask", {}, None),
+        ("dask", {"cluster_kwargs.n_workers": "2"}, 8),
+        ("dask", {"cluster_kwargs.n_workers": "2", "cluster_kwargs.threads_per_worker": "1"}, 2),
+        ("dask", {"cluster_kwargs.threads_per_worker": "4"}, 8),
+        ("dask", {"adapt_kwargs.maximum": "5", "cluster_kwargs.threads_per_worker": "2"}, 10),
+        ("ray", {"init_kwargs.num_cpus": "6"}, 6),
+        ("sequential", {}, None),
+    ],
+)
+def test_options_say_how_many_tasks_run_at_once(
+    runner: str, texts: dict[str, str], at_once: int | None
+) -> None:
+    assert workers_in(runner, fields(runner), texts, 8) == at_once

@@ -13,6 +13,8 @@ from flowdeck_app.screens.launch.fields import FieldRow, RunnerChoice
 from flowdeck_app.screens.launch.screen import LaunchScreen
 from flowdeck_app.screens.run.screen import RunScreen
 from flowdeck_app.widgets.toggles import PlainRadio
+from flowdeck_store.explain.what_if import plan_of
+from flowdeck_store.read.paths import Span
 from flowdeck_store.read.reader import Reader
 
 if TYPE_CHECKING:
@@ -210,3 +212,25 @@ async def test_the_arrows_choose_a_runner_from_the_chosen_one_on_however_fast(
         await pilot.press("up", "up", "up", "up")
         await settle(pilot, lambda: "sequential" in str(screen.query_one("#command").content))
         assert [b.name for b in choice.query(PlainRadio) if b.value] == ["sequential"]
+
+
+async def test_beside_each_runner_stands_how_long_it_would_take(
+    app_for: Callable[..., Any], folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of([Span(no, no, no, 3_000_000 + no) for no in (1, 2)], {}, 0, 3_000_002,
+                   runner="concurrent")  # fmt: skip
+    monkeypatch.setattr("flowdeck_app.screens.launch.screen.plans_for", lambda *_: [plan])
+    app = app_for(folder=folder)
+    async with app.run_test(size=(100, 40)) as pilot:
+        screen = await opened(app, pilot, "flows.py:shop")
+        await settle(pilot, lambda: "sequential      6.0s" in screen_text(app))
+        await settle(pilot, lambda: "Expected 3.0s, a guess: 1 run on it" in screen_text(app))
+        choice = screen.query_one(RunnerChoice)
+        choice.focus()
+        await settle(pilot, lambda: choice.has_focus)
+        choice.action_next_button()
+        await settle(pilot, lambda: screen.query(FieldRow).last().spec.doc.startswith("processes"))
+        screen.query(FieldRow).last().query_one(Input).value = "1"
+        await settle(
+            pilot, lambda: "Expected 6.0s, a guess: 1 run played again" in screen_text(app)
+        )
