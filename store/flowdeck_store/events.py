@@ -82,6 +82,8 @@ CACHE_US: Final = _at(CACHE, "us")
 CACHE_KEY: Final = _at(CACHE, "key")
 CACHE_EXPIRES_US: Final = _at(CACHE, "expires_us")
 CACHE_LOCATION: Final = _at(CACHE, "location")
+SAMPLE_WORKER: Final = _at(SAMPLE, "worker")
+SAMPLE_MEMORY: Final = _at(SAMPLE, "memory")
 ARTIFACT_CONTENT: Final = _at(ARTIFACT, "content")
 _US: Final = {kind: names.index("us") for kind, names in FIELDS.items() if "us" in names}
 

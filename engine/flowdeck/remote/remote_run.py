@@ -54,6 +54,7 @@ class RemoteRun:
         "data",
         "handle",
         "keeps",
+        "memory",
         "run",
         "shares",
         "started",
@@ -74,6 +75,8 @@ class RemoteRun:
         self.keeps = keeps
         self.started = False
         self.worker: str | None = None
+        #: What the last sample of each worker said, bytes; all runs of a flow run have one such dict.
+        self.memory: dict[str, int] = {}
         self.data: Any = None
         self.shares: tuple[Any, ...] = ()
         self._execution: int | None = None
@@ -217,7 +220,9 @@ class RemoteRun:
 
     def _record_nested(self, event: Event) -> None:
         kind = event[events.KIND]
-        if kind == events.RUN:
+        if kind == events.SAMPLE:
+            self.memory[event[events.SAMPLE_WORKER]] = event[events.SAMPLE_MEMORY]
+        elif kind == events.RUN:
             self._nested[event[events.UID], 0] = -1
         elif kind == events.TASK:
             self._nested[event[events.UID], event[events.NO]] = bucket(PENDING, None)

@@ -116,6 +116,8 @@ class RemoteRuns:
         self._lingering: dict[int, TaskRun] = {}
         #: Handles that nobody needs.
         self._done: deque[Any] = deque(maxlen=None if lets_go_later else 0)
+        #: What the last sample of each worker said, bytes.
+        self._memory: dict[str, int] = {}
         self._lazy: weakref.WeakSet[RemoteValue] = weakref.WeakSet()
         thread = ServiceThread(
             on_batch=self._record_batch, on_tick=self._check_all, name=name, tick=tick
@@ -129,6 +131,7 @@ class RemoteRuns:
     def add(self, run: TaskRun, payload: Payload) -> RemoteRun:
         """Note a run that is about to be submitted to the engine."""
         remote_run = RemoteRun(run, payload.waits, payload.keeps, self._ended.pop(run.no, None))
+        remote_run.memory = self._memory
         remote_run.shares = payload.shares
         self.open[run.no] = remote_run
         return remote_run
@@ -340,6 +343,10 @@ class RemoteRuns:
                 submissions.block(run, upstream.name)
                 return
         submissions.crash(run, message or crash_message(error), error)
+
+    def memory_of(self, remote_run: RemoteRun) -> int | None:
+        """Return what the last sample of the worker said that executed a run, bytes."""
+        return self._memory.get(remote_run.worker or "")
 
     def recover(self, remote_run: RemoteRun, reply: Reply) -> None:
         """End a run of which the engine has the reply, but whose last events never came.

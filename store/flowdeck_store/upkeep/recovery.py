@@ -18,9 +18,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flowdeck_store import kills
 from flowdeck_store.file import process_lock
 from flowdeck_store.file.connection import WAIT_S, connect_rw, transaction
-from flowdeck_store.file.identity import Identity
+from flowdeck_store.file.identity import Identity, host_name
 from flowdeck_store.file.write_lock import write_lock_of
 from flowdeck_store.journal import chain, fallback
 from flowdeck_store.journal.durability import sync_log
@@ -42,6 +43,8 @@ _ADD_SESSION: Final = (
     "VALUES(?,?,?,?,?,?,?,?,?)"
 )
 _SAY_MISSING: Final = "UPDATE flow_runs SET state_msg=coalesce(state_msg||' ','')||? WHERE uid=?"
+_LAST_SAMPLE: Final = "SELECT memory FROM samples WHERE worker='' AND run_id IN"
+_NEWEST: Final = "ORDER BY us DESC LIMIT 1"
 _OPEN_RUNS: Final = "SELECT id,state FROM flow_runs WHERE session_id=? AND ended_us IS NULL"
 
 
@@ -163,6 +166,7 @@ class Recovery:
             rows = conn.execute(_OPEN_RUNS, (session.id,)).fetchall()
             runs = [crash.OpenRun(*row) for row in rows]
             message = crash.message(session.pid, session.host)
+            message += self._of_memory(conn, session, runs, beat_us)
             tasks = crash.end_runs(conn, runs, message, beat_us)
             conn.execute("DELETE FROM slots WHERE session_id=?", (session.id,))
             conn.execute(
@@ -177,6 +181,25 @@ class Recovery:
             uid, session.pid, session.host, replayed, tuple(run.id for run in runs), tasks,
             missing,
         )  # fmt: skip
+
+    def _of_memory(
+        self,
+        conn: sqlite3.Connection,
+        session: _Session,
+        runs: Sequence[crash.OpenRun],
+        beat_us: int,
+    ) -> str:
+        """Return what is known of the memory of the process: its last sample, and what the kernel says."""
+        if not runs:
+            return ""
+        marks = ",".join("?" * len(runs))
+        sample = conn.execute(
+            f"{_LAST_SAMPLE} ({marks}) {_NEWEST}", [run.id for run in runs]
+        ).fetchone()
+        if session.host != host_name():
+            return kills.said(sample[0] if sample else None, None)
+        certain = kills.kernel_names(session.pid, beat_us / 1e6)
+        return kills.said(sample[0] if sample else None, kills.memory_limit(), certain=certain)
 
     def _session_row(
         self, conn: sqlite3.Connection, uid: str, left: list[chain.LeftSegment]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flowdeck_store import kills
 from flowdeck_store.events import now_us
 from flowdeck_store.file import identity, process_lock
 from flowdeck_store.file.connection import connect_rw
@@ -363,3 +364,25 @@ def test_a_process_is_signalled_only_if_its_number_means_it_here(home: Path) -> 
     assert liveness.process_to_signal(home, 2) is None
     process.kill()
     process.communicate()
+
+
+def test_a_run_whose_process_was_near_its_limit_says_that_memory_was_the_reason_probably(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = RUN.replace(
+        "if flush:",
+        "from flowdeck_store.usage import sample_event\n"
+        "for memory in (10, 7_800_000_000):\n"
+        " session.emit(sample_event(run.uid, run.us(), '', cpu=1.0, memory=memory))\n"
+        "session.emit(sample_event(run.uid, run.us(), 'worker-1', cpu=1.0, memory=5))\n"
+        "if flush:",
+    )
+    process = start(code, home, "journal only", "die")
+    process.communicate()
+    monkeypatch.setattr(kills, "memory_limit", lambda: 8_000_000_000)
+    recover(home)
+    ((said,),) = rows(home, "SELECT state_msg FROM flow_runs")
+    assert said.endswith(
+        "killed, or the machine went down. "
+        "Probably out of memory: the last sample said 7.8 GB of 8.0 GB."
+    )

@@ -28,6 +28,7 @@ from flowdeck.runs.stopping import end_stopped
 from flowdeck.states.transitions import crash_message
 from flowdeck.task_runners._dask import local, stuck, values, worker
 from flowdeck.task_runners._dask.batches import DaskCall, Graphs
+from flowdeck_store.kills import KillCount, memory_limit, said
 
 if TYPE_CHECKING:
     from flowdeck.remote.parts import Part
@@ -82,6 +83,7 @@ class DaskRun:
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
+        self._kills = KillCount()
         find = functools.partial(stuck.find, self._client)
         self.stuck = StuckRuns(flow_run, self.runs, find)
         #: Some function went on after its run was ended.
@@ -231,13 +233,25 @@ class DaskRun:
             own = str(error.task) == str(future.key)
             if not own and not self._explained(remote_run):
                 return
-            self.runs.crash(remote_run, values.KilledWorker(error))
+            self.runs.crash(remote_run, values.KilledWorker(error, self._memory(remote_run, error)))
             return
         if error is None:
             if not self._explained(remote_run):
                 return
             error = ConnectionError(values.why_lost(future))
         self.runs.crash(remote_run, error)
+
+    def _memory(self, remote_run: RemoteRun, error: KilledWorker) -> str:
+        """Return what is known of the memory of a worker that died."""
+        of_worker: Any = error.last_worker  # as the scheduler knows it
+        memory = self.runs.memory_of(remote_run)
+        if memory is None:
+            memory = (getattr(of_worker, "metrics", None) or {}).get("memory")
+        limit = getattr(of_worker, "memory_limit", None) or None
+        is_here = self._watcher is not None
+        if limit is None and is_here:
+            limit = memory_limit()
+        return said(memory, limit, certain=is_here and self._kills.take())
 
     def _explained(self, remote_run: RemoteRun) -> bool:
         """Say whether the upstreams of a run have all ended, one of which must be why it is lost;

@@ -60,20 +60,26 @@ class KilledWorker(_KilledWorker):  # type: ignore[misc,unused-ignore]
     """What Dask says when workers die, in words that fit.
 
     It counts workers that died; a task that had begun is not given to another one here.
+
+    Args:
+        error: Dask's own.
+        said: what is known of the worker's memory, see :mod:`flowdeck_store.kills`.
     """
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, error: Any, said: str = "") -> None:
         super().__init__(error.task, error.last_worker, error.allowed_failures)
+        self.said = said
 
     def __reduce__(self) -> Any:
-        return KilledWorker, (_KilledWorker(self.task, self.last_worker, self.allowed_failures),)
+        plain = _KilledWorker(self.task, self.last_worker, self.allowed_failures)
+        return KilledWorker, (plain, self.said)
 
     def __str__(self) -> str:
         where = getattr(self.last_worker, "address", None) or "unknown"
-        return (
-            f"The worker {where} that executed the task died: it was killed, ran out of memory, or "
-            "its process exited."
-        )
+        died = f"The worker {where} that executed the task died"
+        if "ut of memory" in self.said:
+            return f"{died}.{self.said}"
+        return f"{died}: it was killed, ran out of memory, or its process exited.{self.said}"
 
 
 def why_lost(future: Any) -> str:

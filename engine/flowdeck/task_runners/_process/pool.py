@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -59,6 +60,7 @@ class Worker:
     Attributes:
         owner: who has it; ``None`` while it is kept for the next one.
         is_ready: it has said that it is there.
+        since: when it was started, seconds since the epoch.
         place: the environment, folder and import path that it was last told.
         codes: the numbers of the tasks that it has, of the owner's flow run.
         parts: the numbers of the values that it keeps.
@@ -68,6 +70,7 @@ class Worker:
     def __init__(self, owner: Owner) -> None:
         self.owner: Owner | None = owner
         self.is_ready = False
+        self.since = time.time()
         self.place: Any = None
         self.codes: set[int] = set()
         self.parts: set[int] = set()
@@ -142,6 +145,11 @@ class Worker:
     def join(self, seconds: float) -> None:
         """Wait until it has ended and its end was noticed."""
         self._thread.join(seconds)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended as the kernel ends processes for their memory."""
+        return self._process.returncode == -signal.SIGKILL
 
     def why_it_ended(self) -> str:
         """Return what the system says of its end."""

@@ -25,6 +25,7 @@ from flowdeck.runs.stopping import end_stopped
 from flowdeck.task_runners._process.pool import WorkerDied, pool
 from flowdeck.task_runners._process.wire import DONE, EVENTS, STOP, TASK, TEXTS
 from flowdeck_store import clock
+from flowdeck_store.kills import KillCount, kernel_names, memory_limit, said
 
 if TYPE_CHECKING:
     from flowdeck.remote.parts import Part
@@ -105,6 +106,7 @@ class ProcessRun:
         #: again, when they have.
         self._leaving: dict[Worker, bytes] = {}
         self._failed_starts = 0
+        self._kills = KillCount()
         self._closed = False
         self._codes: dict[int, tuple[int, bytes]] = {}
         pickling = pickling_of("cloudpickle")
@@ -281,13 +283,13 @@ class ProcessRun:
                 if self._failed_starts >= _FAILED_STARTS:
                     self._give_up(WorkerDied(f"Worker processes do not start: the last one {why}."))
         if call is not None:
-            error = WorkerDied(f"The worker process {worker.pid} that executed the task {why}.")
-            self.runs.call_soon(self._lost, call.remote_run, error)
+            text = f"The worker process {worker.pid} that executed the task {why}."
+            self.runs.call_soon(self._lost, call.remote_run, worker, text)
         if tail is not None:
             self.runs.receive(tail)
         self._dispatch()
 
-    def _lost(self, remote_run: RemoteRun, error: WorkerDied) -> None:
+    def _lost(self, remote_run: RemoteRun, worker: Worker, text: str) -> None:
         """On the thread of the remote runs, when all that the worker had sent is recorded."""
         run = remote_run.run
         if run.cancel_requested or run.is_final:
@@ -295,7 +297,11 @@ class ProcessRun:
             end_stopped(run, "while it was running" if remote_run.started else BEFORE)
             self.runs.drop(remote_run)
         else:
-            self.runs.crash(remote_run, error)
+            if worker.was_killed:
+                certain = self._kills.take() or kernel_names(worker.pid, worker.since)
+                memory = self.runs.memory_of(remote_run)
+                text += said(memory, memory_limit(), certain=certain)
+            self.runs.crash(remote_run, WorkerDied(text))
         self._tell_that_it_left(run)
 
     # -- stopping -------------------------------------------------------------------------------------------

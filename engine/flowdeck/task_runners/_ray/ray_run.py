@@ -11,12 +11,14 @@ from flowdeck.remote.remote_runs import RemoteRuns
 from flowdeck.remote.stuck import StuckRuns
 from flowdeck.remote.values import Reply, pickling_of
 from flowdeck.runs.stopping import end_stopped
+from flowdeck.states.transitions import crash_message
 from flowdeck.task_runners._ray import event_channel, stuck, worker
 from flowdeck.task_runners._ray.calls import TaskCalls, cause_of
 from flowdeck.task_runners._ray.client_calls import ClientCalls
 from flowdeck.task_runners._ray.direct_calls import DirectCalls
 from flowdeck.task_runners._ray.options import options_in
 from flowdeck_store import clock
+from flowdeck_store.kills import KillCount, memory_limit, said
 
 if TYPE_CHECKING:
     from flowdeck.remote.parts import Part
@@ -40,6 +42,7 @@ class RayRun:
     def __init__(self, flow_run: FlowRun, connection: Connection) -> None:
         self._flow_run = flow_run
         self._connection = connection
+        self._kills = KillCount()
         self._stopping: dict[int, tuple[float, RemoteRun]] = {}
         uid = flow_run.info.uid
         pickling = pickling_of(worker.PICKLING)
@@ -126,13 +129,30 @@ class RayRun:
         """Ray ended a task: its worker died, its input is lost, it was cancelled."""
         self.runs.call_soon(self._end, remote_run, cause_of(error))
 
+    def _of_memory(self, remote_run: RemoteRun, error: BaseException) -> str | None:
+        """Return what to say of a worker that died, with what is known of its memory; ``None`` if it is
+        not that."""
+        import ray.exceptions
+
+        memory = self.runs.memory_of(remote_run)
+        if isinstance(error, ray.exceptions.OutOfMemoryError):
+            why = str(error).strip().partition("\n")[0]
+            return f"The worker that executed the task was killed.{said(memory, None, certain=True, who='Ray')} {why}"
+        if not isinstance(error, ray.exceptions.WorkerCrashedError):
+            return None
+        is_here = self._connection.address is None  # on this machine
+        found = said(
+            memory, memory_limit() if is_here else None, certain=is_here and self._kills.take()
+        )
+        return f"{crash_message(error)}{found}" if found else None
+
     def _end(self, remote_run: RemoteRun, error: BaseException) -> None:
         run = remote_run.run
         if run.cancel_requested:
             end_stopped(run, "while it was running" if remote_run.started else BEFORE)
             self.runs.drop(remote_run)
         else:
-            self.runs.crash(remote_run, error)
+            self.runs.crash(remote_run, error, self._of_memory(remote_run, error))
 
     def _end_all(self, error: ConnectionError) -> None:
         """Ray is gone, and everything that it had."""
