@@ -81,8 +81,12 @@ def test_half_a_gigabyte_and_three_seconds(runner: BaseTaskRunner, tmp_path: Pat
         (big, busy), samples = recorded(tmp_path)
     assert big.usage is not None
     assert busy.usage is not None
-    assert busy.usage.cpu_seconds == pytest.approx(told, abs=0.3)
-    if type(runner).__name__ in {"DaskTaskRunner", "RayTaskRunner"} and big.usage.peak is not None:
+    assert busy.usage.cpu_seconds is not None
+    # Of a process that is the task's alone, the engine's threads count too: some percent of the time.
+    others = 0.1 * (busy.duration or 0)
+    assert told - 0.3 <= busy.usage.cpu_seconds <= told + 0.3 + others
+    in_workers = {"ProcessTaskRunner", "DaskTaskRunner", "RayTaskRunner"}
+    if type(runner).__name__ in in_workers and big.usage.peak is not None:
         assert 500 * MB <= big.usage.peak < 1200 * MB
         assert big.usage.growth is not None
         assert big.usage.growth < 100 * MB  # it gave the block back
