@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from flowdeck_app.cli.output import say
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,6 +27,8 @@ def settle(target: str | None, asked: str | None, cwd: Path | None = None) -> No
 
     if os.environ.pop(interpreters.CHOSEN, None) is not None or target is None:
         return  # it was started in the Python that was chosen for it
+    if asked is None and sys.stderr.isatty() and interpreters.takes_time(target, cwd=cwd):
+        say("flowdeck: uv makes an environment for this script, which may take a moment...")
     python = interpreters.usable(target, asked=asked, cwd=cwd)
     if python.is_own:
         return

@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import ConfigurationError
+from flowdeck.launch import passports, scripts
+from flowdeck.launch.passports import Passport
 from flowdeck.settings import get_settings
+from flowdeck.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +39,7 @@ __all__ = [
     "examine",
     "own",
     "refusal",
+    "takes_time",
     "usable",
 ]
 
@@ -53,10 +57,12 @@ class Interpreter:
     Attributes:
         python: its executable, absolute; links are not followed, as they say which environment it is.
         why: where it comes from, as the end of a sentence: "VIRTUAL_ENV", "the setting python".
+        script: the file whose own block says what is installed there.
     """
 
     python: Path
     why: str
+    script: Path | None = None
 
     @property
     def is_own(self) -> bool:
@@ -67,23 +73,6 @@ class Interpreter:
     def environment(self) -> Path:
         """The folder of its environment."""
         return _prefix(self.python)
-
-
-@dataclass(frozen=True, slots=True)
-class Passport:
-    """What a Python says of itself.
-
-    Attributes:
-        version: such as "3.12.1".
-        flowdeck: version of the flowdeck that it would import; ``None``: it has none.
-        schema: the newest version of the record that this flowdeck knows; ``None``: not known.
-        problem: why it does not say anything, or nothing that helps; ``""``: it does.
-    """
-
-    version: str = ""
-    flowdeck: str | None = None
-    schema: int | None = None
-    problem: str = ""
 
 
 def own() -> Interpreter:
@@ -136,17 +125,32 @@ def usable(target: str, *, asked: str | None = None, cwd: Path | None = None) ->
     Raises:
         ConfigurationError: it is not there, or flows cannot run in it: with what to do.
     """
-    from flowdeck_store.file.schema import SCHEMA_VERSION
+    from flowdeck_store.file.paths import StorePaths
+    from flowdeck_store.file.schema import SCHEMA_VERSION, written_version
 
-    here = cwd or Path.cwd()
-    place = target.rpartition(":")[0] or target
-    is_file = place.endswith(".py") or os.sep in place
-    folder = (here / os.path.expanduser(place)).parent if is_file else here
-    chosen = choose(folder, asked=asked, setting=get_settings().python)
-    reason = refusal(chosen, schema=SCHEMA_VERSION)
+    file = _file_of(target, cwd)
+    chosen = None if file is None else _of_script(file, asked)
+    if chosen is None:
+        folder = (cwd or Path.cwd()) if file is None else file.parent
+        chosen = choose(folder, asked=asked, setting=get_settings().python)
+    written = written_version(StorePaths(get_settings().home).db)
+    reason = refusal(chosen, schema=SCHEMA_VERSION, written=written)
     if reason is not None:
         raise ConfigurationError(reason)
     return chosen
+
+
+def takes_time(target: str, *, cwd: Path | None = None) -> bool:
+    """Say whether :func:`usable` will first have an environment made for a script."""
+    file = _file_of(target, cwd)
+    return file is not None and scripts.is_script(file) and scripts.found_python(file) is None
+
+
+def _file_of(target: str, cwd: Path | None) -> Path | None:
+    place = target.rpartition(":")[0] or target
+    if not place.endswith(".py") and os.sep not in place:
+        return None
+    return (cwd or Path.cwd()) / os.path.expanduser(place)
 
 
 def command(interpreter: Interpreter, module: str, *words: str) -> list[str]:
@@ -157,12 +161,13 @@ def command(interpreter: Interpreter, module: str, *words: str) -> list[str]:
     return [str(interpreter.python), "-P", "-m", module, *words]
 
 
-def refusal(interpreter: Interpreter, *, schema: int = 0) -> str | None:
+def refusal(interpreter: Interpreter, *, schema: int = 0, written: int = 0) -> str | None:
     """Say in a sentence why flows cannot run there, with what to do; ``None``: they can.
 
     Args:
         interpreter: that was chosen.
-        schema: the version of the record that it has to write.
+        schema: the version of the record that we write.
+        written: the version that the record has; 0: there is none yet.
     """
     if interpreter.is_own:
         return None
@@ -186,58 +191,35 @@ def refusal(interpreter: Interpreter, *, schema: int = 0) -> str | None:
             f"cannot write this record: it knows version {found.schema}, the record has {schema}. "
             f"Bring it up to date: `{_adding(interpreter)}`"
         )
+    if found.schema is not None and found.schema > schema >= max(written, 1):
+        return (
+            f"The flowdeck {found.flowdeck} of {interpreter.environment} (chosen by {interpreter.why}) "
+            f"would bring your record to version {found.schema}, and the flowdeck that you called "
+            f"({__version__} of {own().environment}) writes version {schema}: bring that up to date first, "
+            "or give the runs of this project a record of their own with --home."
+        )
     return None
 
 
 def examine(interpreter: Interpreter) -> Passport:
     """Ask a Python what it is and which flowdeck it has: one short process, once."""
-    return _examined(interpreter.python, _changed(interpreter))
+    return passports.examine(interpreter.python, interpreter.environment)
 
 
-_QUESTION: Final = """
-import json, sys
-said = {"version": "%d.%d.%d" % sys.version_info[:3]}
-try:
-    import anyio, click  # a path to our files alone is no installation
-    from flowdeck.version import __version__ as said_version
-    said["flowdeck"] = said_version
-    from flowdeck_store.file.schema import SCHEMA_VERSION
-    said["schema"] = SCHEMA_VERSION
-except Exception:
-    pass
-print(json.dumps(said))
-"""
+def _of_script(file: Path, asked: str | None) -> Interpreter | None:
+    """Return the Python of a file with a script block, unless the caller names another one.
 
-
-@functools.lru_cache(maxsize=64)
-def _examined(python: Path, _: tuple[float, ...]) -> Passport:
-    try:
-        told = subprocess.run(
-            [str(python), "-c", _QUESTION],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS,
-            cwd=os.sep,  # -c looks for modules in the working directory first
-            check=False,
-        )
-        return Passport(**json.loads(told.stdout))
-    except OSError as error:
-        return Passport(problem=f"cannot be started: {error.strerror or error}.")
-    except subprocess.TimeoutExpired:
-        return Passport(problem=f"did not answer within {_SECONDS:g} s.")
-    except (ValueError, TypeError):
-        return Passport(problem="does not answer as a Python does.")
-
-
-def _changed(interpreter: Interpreter) -> tuple[float, ...]:
-    """Return what changes when something is installed there."""
-    times = []
-    for place in sorted(interpreter.environment.glob("lib*/python*/site-packages")):
-        try:
-            times.append(place.stat().st_mtime)
-        except OSError:
-            continue
-    return tuple(times)
+    What a retry asks for is what the run ran in. Where that is the script's own, uv brings it up to date.
+    """
+    if not scripts.is_script(file):
+        return None
+    if asked:
+        its = scripts.found_python(file)
+        if its is None or _prefix(its) != _prefix(Path(asked)):
+            return None
+    elif os.environ.get("FLOWDECK_PYTHON"):
+        return None
+    return Interpreter(scripts.python_of(file), f"the script block of {file.name}", file)
 
 
 # -- finding ---------------------------------------------------------------------------------------------
@@ -354,6 +336,8 @@ def _prefix(python: Path) -> Path:
 def _adding(interpreter: Interpreter) -> str:
     """Return the command that adds flowdeck there, as the tool of that project does it."""
     what = _source()
+    if interpreter.script is not None:
+        return f"uv add --script {interpreter.script} {what}"
     project = interpreter.environment.parent
     if (project / "uv.lock").is_file():
         return f"uv --directory {project} add {what}"

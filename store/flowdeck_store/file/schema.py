@@ -52,6 +52,20 @@ def version_of(conn: sqlite3.Connection, path: Path) -> int:
     raise StoreCorrupt(path, "it is an SQLite database of another program")
 
 
+def written_version(path: Path) -> int:
+    """Return the schema version that stands in a file's head; 0: there is none, or it tells nothing.
+
+    Only for sentences: SQLite is not asked, and what is still in the write-ahead log is not known here.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(72)
+    except OSError:
+        return 0
+    is_ours = head[:15] == b"SQLite format 3" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    return int.from_bytes(head[60:64], "big") if is_ours else 0
+
+
 def refuse_newer(conn: sqlite3.Connection, path: Path, version: int, *, reading: bool) -> None:
     """Raise :class:`StoreTooNew` if this code must not touch a file of that version.
 
