@@ -36,10 +36,11 @@ def lowest(project: dict[str, Any]) -> list[str]:
     for requirement in requirements:
         if requirement.startswith(f"{project['name']}["):
             continue  # an extra of extras
-        match = _REQUIREMENT.fullmatch(requirement)
+        match = _REQUIREMENT.fullmatch(requirement.partition(";")[0].strip())
         if match is None:
             raise ValueError(f"pyproject.toml: {requirement!r} is not of the form NAME>=VERSION")
-        found.append(f"{match['name']}=={match['version']}")
+        marker = "".join(requirement.partition(";")[1:])
+        found.append(f"{match['name']}=={match['version']}{marker}")
     return found
 
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from flowdeck import platforms
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+platforms.check()  # this is what `import flowdeck` imports first: the rest would fail without a word
 
 _SERVER: Final = (
     "there is no server, and so there are no deployments, agents and schedules: start flows with "

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    if sys.platform in {"win32", "cygwin"}:
+        try:
+            import flowdeck  # which says why it does not run here
+        except ImportError as error:
+            print(f"flowdeck: {error}", file=sys.stderr)
+            sys.exit(2)
     from flowdeck_app.cli.streams import occupy_standard_streams
 
     occupy_standard_streams()

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import marshal
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -40,6 +41,10 @@ class _Channel:
         import socket  # most processes never fork inside of a run
 
         self.here, self.there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if sys.platform == "darwin":  # where a datagram has 2 kB unless one asks for more
+            for end in (self.here, self.there):
+                for size in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                    end.setsockopt(socket.SOL_SOCKET, size, _LARGEST)
         self.there.settimeout(_PATIENCE)
         #: By uid of the flow run and number of the task run that forked.
         self.recorders: dict[tuple[str, int], Recording] = {}

@@ -1,5 +1,5 @@
-"""Which processes there are and which started which, from ``/proc``. Where that is not, only what
-one knows of a process itself."""
+"""Which processes there are and which started which, from ``/proc``. Where that is not, psutil says it;
+without either, only what one knows of a process itself."""
 
 from __future__ import annotations
 
@@ -55,8 +55,12 @@ def read_process(pid: int) -> Process | None:
 
 
 def _asked(pid: int) -> Process | None:
+    from flowdeck_store.file import without_proc
+
+    known = without_proc.seen(pid)
+    parent, started = (os.getpid(), 0) if known is None else (known.parent, known.started)
     try:
-        return Process(pid, os.getpid(), os.getpgid(pid), os.getsid(pid), 0)
+        return Process(pid, parent, os.getpgid(pid), os.getsid(pid), started)
     except OSError:
         return None
 
@@ -64,10 +68,12 @@ def _asked(pid: int) -> Process | None:
 def table() -> dict[int, Process]:
     """Return all processes that can be seen, by number."""
     try:
-        names = os.listdir("/proc")
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
-        return {}
-    found = (read_process(int(name)) for name in names if name.isdigit())
+        from flowdeck_store.file import without_proc
+
+        pids = [one.pid for one in without_proc.all_seen()]
+    found = (read_process(pid) for pid in pids)
     return {process.pid: process for process in found if process is not None}
 
 

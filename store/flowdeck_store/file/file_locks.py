@@ -19,10 +19,15 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Final
 
-_FLOCK: Final = "hhqqi"  # type, whence, start, length, pid
+#: ``struct flock`` by system: its layout for :mod:`struct`, and where each of type, whence, start,
+#: length and pid stands in it. Linux; macOS; FreeBSD, which has a ``sysid`` behind.
+_LINUX: Final = ("hhqqi", (0, 1, 2, 3, 4))
+_DARWIN: Final = ("qqihh", (3, 4, 0, 1, 2))
+_FREEBSD: Final = ("qqihhi", (3, 4, 0, 1, 2))
 _BUSY: Final = frozenset({errno.EACCES, errno.EAGAIN})
 _HAS_OFD: Final = hasattr(fcntl, "F_OFD_SETLK")
 _UNKNOWN_COMMAND: Final = errno.EINVAL
@@ -32,6 +37,29 @@ WHOLE: Final = (0, 0)
 SOMEBODY: Final = 0
 
 _works = _HAS_OFD  # until the kernel says that it does not know the command
+
+
+def layout_on(platform: str) -> tuple[str, tuple[int, ...]]:
+    """Return the layout of ``struct flock`` on a system (``sys.platform``)."""
+    if platform == "darwin":
+        return _DARWIN
+    return _FREEBSD if platform.startswith("freebsd") else _LINUX
+
+
+def packed(kind: int, span: tuple[int, int], platform: str = sys.platform) -> bytes:
+    """Return a ``struct flock`` that asks for a lock of a kind on a span."""
+    layout, places = layout_on(platform)
+    fields = [0] * len(layout)
+    for place, value in zip(places, (kind, os.SEEK_SET, *span, 0), strict=True):
+        fields[place] = value
+    return struct.pack(layout, *fields)
+
+
+def unpacked(answer: bytes, platform: str = sys.platform) -> tuple[int, int]:
+    """Return kind and pid of a ``struct flock``."""
+    layout, places = layout_on(platform)
+    fields = struct.unpack(layout, answer)
+    return fields[places[0]], fields[places[4]]
 
 
 def survives_close() -> bool:
@@ -77,7 +105,7 @@ def holder(fd: int) -> int | None:
 
 def _set(fd: int, kind: int, span: tuple[int, int], *, wait: bool) -> bool:
     global _works
-    asked = struct.pack(_FLOCK, kind, os.SEEK_SET, *span, 0)
+    asked = packed(kind, span)
     try:
         if _works:
             try:
@@ -97,10 +125,10 @@ def _set(fd: int, kind: int, span: tuple[int, int], *, wait: bool) -> bool:
 
 def _conflict(fd: int) -> int | None:
     """Return the pid of somebody else who holds a lock, -1 if it belongs to no process."""
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, *WHOLE, 0)
+    asked = packed(fcntl.F_WRLCK, WHOLE)
     command = fcntl.F_OFD_GETLK if _works else fcntl.F_GETLK
-    kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(fd, command, asked))
-    return None if kind == fcntl.F_UNLCK else int(pid)
+    kind, pid = unpacked(fcntl.fcntl(fd, command, asked))
+    return None if kind == fcntl.F_UNLCK else pid
 
 
 def _find_holder(file: os.stat_result) -> int:

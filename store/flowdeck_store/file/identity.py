@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdeck_store.events import now_us
+from flowdeck_store.file import without_proc
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def boot_id() -> str | None:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        return None
+        return without_proc.boot_id()
 
 
 def is_here(boot: str | None, host: str) -> bool:
@@ -77,7 +78,8 @@ def pid_start(pid: int) -> int | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return None
+        known = without_proc.seen(pid) if without_proc.is_needed() else None
+        return None if known is None else known.started
     # The name in parentheses may contain anything; the fields follow the last parenthesis.
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
@@ -87,6 +89,7 @@ def process_runs(pid: int, start: int | None) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return False
+        known = without_proc.seen(pid) if without_proc.is_needed() else None
+        return known is not None and (start is None or known.started == start)
     fields = stat[stat.rindex(b")") + 2 :].split()
     return fields[0] not in {b"Z", b"X"} and (start is None or int(fields[19]) == start)

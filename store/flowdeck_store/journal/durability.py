@@ -7,6 +7,7 @@ written. A segment of the journal is only used again when what it held is on the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -100,10 +101,21 @@ def sync_file(path: Path | str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        os.fsync(fd)
+        _force(fd)
     finally:
         os.close(fd)
     return True
+
+
+def _force(fd: int) -> None:
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(fd)
+        return
+    try:
+        fcntl.fcntl(fd, full)  # macOS: fsync alone ends in the disk's own memory, which loses it
+    except OSError:
+        os.fsync(fd)  # a file system without it
 
 
 def sync_folder(path: Path) -> None:

@@ -91,13 +91,24 @@ def create_file(path: Path, size: int) -> Segment:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # Not a sparse file: on a full disk, writing to a hole of a map would kill us (SIGBUS).
-        os.posix_fallocate(fd, 0, size)
+        _allocate(fd, size)
         return Segment(mmap.mmap(fd, size), path)
     except OSError:
         path.unlink(missing_ok=True)
         raise
     finally:
         os.close(fd)
+
+
+def _allocate(fd: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    zeros = bytes(1024 * 1024)  # macOS has no such call: what was written has its place
+    for start in range(0, size, len(zeros)):
+        left = memoryview(zeros)[: size - start]
+        while left:
+            left = left[os.write(fd, left) :]
 
 
 def create_in_memory(size: int) -> Segment:
