@@ -14,7 +14,7 @@ def refusal(platform: str = sys.platform) -> str | None:
         return None
     return (
         "flowdeck runs on Linux and macOS, not on Windows itself: what it knows of processes, locks and "
-        "terminals is theirs. On Windows use it inside WSL (https://learn.microsoft.com/windows/wsl)."
+        "terminals is theirs. On Windows use it inside WSL."
     )
 
 

@@ -16,7 +16,7 @@ _TICKS: Final = 100
 _NS: Final = 10**9
 
 
-class Seen(NamedTuple):
+class SeenProcess(NamedTuple):
     """A process that has not ended: its number, its parent's, when it started (1/100 s)."""
 
     pid: int
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     started: int
 
 
-class Spent(NamedTuple):
+class ProcessUse(NamedTuple):
     """What a process has used so far (``cpu_ns``) and has now (``memory`` in bytes, ``threads``)."""
 
     cpu_ns: int
@@ -51,7 +51,7 @@ def _psutil() -> Any:
     return psutil
 
 
-def seen(pid: int) -> Seen | None:
+def seen(pid: int) -> SeenProcess | None:
     """Return a process; ``None``: it has ended, or nothing is known of it."""
     psutil = _psutil()
     if psutil is None:
@@ -62,7 +62,7 @@ def seen(pid: int) -> Seen | None:
         return None
 
 
-def all_seen() -> list[Seen]:
+def all_seen() -> list[SeenProcess]:
     """Return all processes that may be looked at."""
     psutil = _psutil()
     if psutil is None:
@@ -78,14 +78,14 @@ def all_seen() -> list[Seen]:
     return found
 
 
-def _seen(process: Any) -> Seen | None:
+def _seen(process: Any) -> SeenProcess | None:
     with process.oneshot():
         if process.status() in {"zombie", "dead"}:
             return None
-        return Seen(process.pid, process.ppid(), round(process.create_time() * _TICKS))
+        return SeenProcess(process.pid, process.ppid(), round(process.create_time() * _TICKS))
 
 
-def spent(*, children: bool) -> Spent | None:
+def spent(*, children: bool) -> ProcessUse | None:
     """Return what this process uses, with the processes below it if asked."""
     psutil = _psutil()
     if psutil is None:
@@ -108,7 +108,7 @@ def spent(*, children: bool) -> Spent | None:
                     threads = process.num_threads()
         except (psutil.Error, OSError):
             continue  # ended just now
-    return Spent(int(cpu * _NS), memory, threads)
+    return ProcessUse(int(cpu * _NS), memory, threads)
 
 
 def resident() -> int | None:
