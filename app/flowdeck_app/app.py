@@ -250,6 +250,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         """Push the screen of a flow run."""
         self._push("run", run_id)
 
+    def open_sweep(self, name: str) -> None:
+        """Push the table of a sweep."""
+        self._push("sweep", name)
+
     def open_task(self, run_id: int, no: int) -> None:
         """Push the screen of a task run."""
         self._push("task", run_id, no)

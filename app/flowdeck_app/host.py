@@ -77,6 +77,9 @@ class Host(Protocol):
     def open_run(self, run_id: int) -> None:
         """Open the screen of a flow run."""
 
+    def open_sweep(self, name: str) -> None:
+        """Open the table of a sweep."""
+
     def open_task(self, run_id: int, no: int) -> None:
         """Open the screen of a task run; number 0 is the flow function itself."""
 

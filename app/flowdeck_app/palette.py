@@ -19,6 +19,7 @@ from flowdeck_app.control.homes import others
 from flowdeck_app.drawing.cells import clean, cut, fit
 from flowdeck_app.drawing.signs import SIGNS, kind_of, word_of
 from flowdeck_app.events.living import LivingScreen
+from flowdeck_app.views.sweeps import sweeps_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Runs that the palette knows.
 RECENT: Final = 200
+#: Runs among which sweeps are looked for.
+_SWEPT: Final = 10_000
 _NAME: Final = 26  # cells for names
 _TAIL: Final = 38  # cells for what stands behind
 
@@ -151,6 +154,28 @@ class RunCommands(_Entries):
         ]
 
 
+class SweepCommands(_Entries):
+    """Sweeps of recent runs: open one."""
+
+    AT_ONCE = False
+
+    async def entries(self) -> list[PaletteEntry]:
+        """Return a line a sweep, the newest first."""
+        runs: list[FlowRunRecord] = await self.flowdeck.access.ask(
+            lambda reader: reader.runs("tag:sweep:*", limit=_SWEPT, roots=True)
+        )
+        flows = {name: run.flow for run in reversed(runs) for name in sweeps_of(run.tags)}
+        return [
+            PaletteEntry(
+                f"Sweep {clean(name, 100)}",
+                cut(clean(flow, 300), _TAIL + 11),
+                "$fd-muted not bold",
+                partial(self.flowdeck.open_sweep, name),
+            )
+            for name, flow in reversed(flows.items())
+        ]
+
+
 class RecordCommands(_Entries):
     """Records with names, in the setting ``homes``: go on with another one."""
 
@@ -210,7 +235,14 @@ class Palette(LivingScreen, CommandPalette):
 
     def __init__(self) -> None:
         super().__init__(
-            providers=[ActionCommands, FlowCommands, RunCommands, RecordCommands, ThemeCommands],
+            providers=[
+                ActionCommands,
+                FlowCommands,
+                RunCommands,
+                SweepCommands,
+                RecordCommands,
+                ThemeCommands,
+            ],
             placeholder=f"commands, flows, runs, {'records, ' * bool(get_settings().homes)}themes",
         )
 

@@ -17,6 +17,7 @@ SCREEN_CLASSES: Final[dict[str, tuple[str, str]]] = {
     "runs": ("flowdeck_app.screens.runs.screen", "RunsScreen"),
     "errors": ("flowdeck_app.screens.errors.screen", "ErrorsScreen"),
     "schedules": ("flowdeck_app.screens.schedules.screen", "SchedulesScreen"),
+    "sweep": ("flowdeck_app.screens.sweep.screen", "SweepScreen"),
     "run": ("flowdeck_app.screens.run.screen", "RunScreen"),
     "task": ("flowdeck_app.screens.task.screen", "TaskScreen"),
     "launch": ("flowdeck_app.screens.launch.screen", "LaunchScreen"),

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 platforms.check()  # this is what `import flowdeck` imports first: the rest would fail without a word
 
 _SERVER: Final = (
-    "there is no server, and so there are no deployments, agents and schedules: start flows with "
-    "`flowdeck run FILE:FLOW`, from cron or a systemd timer too"
+    "there is no server, and so there are no deployments and agents: start flows with "
+    "`flowdeck run FILE:FLOW`, by the clock with `flowdeck schedule FILE:FLOW --cron ...`"
 )
 _RECORD: Final = (
     "there is no server to ask: read the record with `flowdeck runs --json`, `flowdeck show --json` "

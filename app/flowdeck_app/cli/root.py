@@ -48,6 +48,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "logs": "Show the log lines of a flow run or task run.",
         "forecast": "Say how long a flow would take on each task runner.",
         "workers": "List the workers of a flow run, what they use and run.",
+        "sweep": "Show the runs of a sweep: parameters, states, numbers.",
         "top": "Show the flow runs that go on now, and what they use.",
         "watch": "Watch a flow run until it ends.",
         "wait": "Wait for a flow run to end and exit with its code.",

@@ -94,7 +94,7 @@ def carry_out(
             _give_up(spec, str(error) or type(error).__name__)
             raise
         uid = spec.uid or uuid.uuid4().hex
-        end = _execute(call, spec, uid, quiet=quiet)
+        end = execute(call, spec, uid, quiet=quiet)
     return report(uid, end, quiet=quiet, as_json=as_json)
 
 
@@ -111,6 +111,16 @@ def _prepare(
         raise _import_failed(spec, error) from None
     if say_before is not None:
         say_before(flow)
+    return call_of(flow, spec)
+
+
+def call_of(flow: Flow[..., Any], spec: LaunchSpec) -> Callable[[], Any]:
+    """Return the call that a spec makes of a flow, ready to be made.
+
+    Raises:
+        ConfigurationError, ParameterBindError, ParameterTypeError, Trouble: runner or parameters do not
+            fit.
+    """
     args, kwargs = _arguments(flow, spec)
     return functools.partial(_with_runner(flow, spec), *args, **kwargs, return_state=True)
 
@@ -201,7 +211,15 @@ def _give_up(spec: LaunchSpec, message: str) -> None:
         launches.fail_run(home(), run.id, f"The run could not be started: {message}", None)
 
 
-def _execute(call: Callable[[], Any], spec: LaunchSpec, uid: str, *, quiet: bool) -> RunEnd:
+def execute(call: Callable[[], Any], spec: LaunchSpec, uid: str, *, quiet: bool) -> RunEnd:
+    """Make a call of a flow and return how it ended.
+
+    Args:
+        call: of :func:`call_of`.
+        spec: what it was made of.
+        uid: that the run gets.
+        quiet: show nothing.
+    """
     from flowdeck.output.console import taken
     from flowdeck.output.whole_lines import kept_whole
     from flowdeck.runs.launch_spec import requested

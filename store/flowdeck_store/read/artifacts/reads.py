@@ -16,6 +16,7 @@ from flowdeck_store.times import iso
 KINDS: Final = ("table", "markdown", "link", "image", "json", "number")
 #: Bytes of a file that a reader takes into memory.
 MOST_BYTES: Final = 256 << 20
+_NUMBERS: Final = 10_000
 _IS_SHOWN: Final = "x.kind IN ({})".format(", ".join(f"'{kind}'" for kind in KINDS))
 _SHOWN: Final = (
     "SELECT x.seq, x.task, r.uid, r.name, x.us, x.kind, x.key, x.data FROM artifacts x "
@@ -125,6 +126,20 @@ class ArtifactReads(ReaderBase):
             span_with_run(run_id),
         )
         return int(row[0]) if row else 0
+
+    def artifact_numbers(self, run_id: int) -> dict[str, float]:
+        """Return the last number under each key of a run and its task runs."""
+        found = self._rows(
+            f"{_SHOWN} WHERE x.task BETWEEN ? AND ? AND x.kind = 'number' AND x.key IS NOT NULL "
+            f"ORDER BY x.seq LIMIT {_NUMBERS}",
+            span_with_run(run_id),
+        )
+        numbers = (artifact_of(row) for row in found)
+        return {
+            one.key: one.number
+            for one in numbers
+            if one is not None and one.key is not None and one.number is not None
+        }
 
     def artifact_history(self, key: str, limit: int = 100) -> list[ShownArtifact]:
         """Return the last artifact of each run under a key, oldest first.

@@ -77,6 +77,15 @@ def complete_target(
     type=click.Choice(("skip", "queue", "cancel")),
     help="With --watch: what a change does while the run goes on (default: cancel).",
 )
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="A sweep: one run for each combination of values (0.1,0.01 or 2:6).",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="With --grid: so many runs at a time."
+)
 @quiet_option
 @json_option
 @click.option("--run-uid", hidden=True, help="The launched run to take over.")
@@ -94,6 +103,8 @@ def command(
     detach: bool,
     watched: tuple[str, ...],
     overlap: str | None,
+    grid: tuple[str, ...],
+    jobs: int | None,
     quiet: bool,
     as_json: bool,
     run_uid: str | None,
@@ -110,6 +121,7 @@ def command(
       flowdeck run flows/etl.py:etl -p day=2026-11-22
       flowdeck run flows/etl.py:etl --runner dask --runner-opt 'cluster_kwargs={"n_workers": 4}'
       flowdeck run flows/etl.py:etl --watch flows --watch data/days.csv
+      flowdeck run flows/train.py:train --grid lr=0.1,0.01 --grid depth=2:6 --jobs 4
     """
     from flowdeck.runs.launch_spec import LaunchSpec
     from flowdeck_app.cli.environments import settle
@@ -117,8 +129,8 @@ def command(
     from flowdeck_app.cli.running import carry_out, launch_detached
     from flowdeck_app.cli.starting.turns import wait_for_turn
 
-    _check_watching(ctx, watched, overlap, detach=detach)
-    if not detach and not watched:
+    _check_ways(ctx, bool(watched), overlap, bool(grid), jobs, detach=detach)
+    if not (detach or watched or grid):
         settle(target, python)
     spec = LaunchSpec(
         target=target,
@@ -134,6 +146,10 @@ def command(
         from flowdeck_app.cli.starting.watching import watch
 
         ctx.exit(watch(spec, watched, overlap or "cancel", quiet=quiet, as_json=as_json))
+    if grid:
+        from flowdeck_app.cli.starting.sweeping import sweep
+
+        ctx.exit(sweep(spec, grid, jobs or 1, quiet=quiet, as_json=as_json))
     if detach:
         launch_detached(spec, as_json=as_json)
         return
@@ -144,13 +160,24 @@ def command(
     ctx.exit(carry_out(spec, quiet=quiet, as_json=as_json))
 
 
-def _check_watching(
-    ctx: click.Context, watched: tuple[str, ...], overlap: str | None, *, detach: bool
-) -> None:
-    if overlap is not None and not watched:
-        raise click.UsageError("--overlap goes with --watch.", ctx)
-    if watched and detach:
-        raise click.UsageError("--watch stays in this terminal: --detach does not go with it.", ctx)
+def _check_ways(
+    ctx: click.Context, watched: bool, overlap: str | None, grid: bool, jobs: int | None, *,
+    detach: bool,
+) -> None:  # fmt: skip
+    """Make sure that ways to run go with each other.
+
+    Raises:
+        UsageError: they do not.
+    """
+    for option, wanted, given in (("--overlap", "--watch", overlap is not None and not watched),
+                                  ("--jobs", "--grid", jobs is not None and not grid)):  # fmt: skip
+        if given:
+            raise click.UsageError(f"{option} goes with {wanted}.", ctx)
+    if watched and grid:
+        raise click.UsageError("--watch and --grid do not go with each other.", ctx)
+    if detach and (watched or grid):
+        way = "--watch" if watched else "--grid"
+        raise click.UsageError(f"{way} stays in this terminal: --detach does not go with it.", ctx)
 
 
 def _launched(uid: str) -> LaunchSpec:
