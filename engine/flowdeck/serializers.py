@@ -1,14 +1,17 @@
-"""Ways to turn a result into bytes and back: ``pickle``, ``json``, and both compressed."""
+"""Ways to turn a result into bytes and back: ``pickle``, ``json``, both compressed, and those that
+users register under a name of their own."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import pickle
+import re
 import zlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, overload
 
 from flowdeck.exceptions import ConfigurationError, UnserialisableResult
+from flowdeck.values.previews import safe_repr
 from flowdeck.values.statics import is_a, type_name
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ _MAX_TRIES: Final = 500
 _MAX_DEPTH: Final = 6
 #: Bytes that a compressed value from elsewhere may unpack to: more is an attack on our memory.
 _MOST_UNPACKED: Final = 256 << 20
+#: What the first line of a kept value takes, see :mod:`flowdeck_store.file.kept`.
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._/-]{0,39}")
 
 
 class Serializer(NamedTuple):
@@ -38,7 +43,10 @@ class Serializer(NamedTuple):
             UnserialisableResult: it cannot be; the message says which part of it.
         """
         try:
-            return self.encode(value)
+            data = self.encode(value)
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError(f"its dumps returned {type_name(data)} instead of bytes")
+            return bytes(data)
         except Exception as error:
             part = unencodable_part(value, self.encode)
             where = f" (its part {part})" if part else ""
@@ -70,19 +78,84 @@ class Serializer(NamedTuple):
         return json.loads(text)
 
 
+class SerializerLike(Protocol):
+    """What :func:`register_serializer` takes: its ``type`` is the name."""
+
+    type: str
+
+    def dumps(self, value: Any, /) -> bytes: ...
+    def loads(self, data: bytes, /) -> Any: ...
+
+
+L = TypeVar("L", bound=SerializerLike)
+
+
+@overload
+def register_serializer(
+    name: str, dumps: Callable[[Any], bytes], loads: Callable[[bytes], Any]
+) -> None: ...
+@overload
+def register_serializer(name: type[L]) -> type[L]: ...
+@overload
+def register_serializer(name: L) -> L: ...
+def register_serializer(name: Any, dumps: Any = None, loads: Any = None) -> Any:
+    """Give a serializer of yours a name, for ``result_serializer``. Registered again under the same
+    name, the new one counts.
+
+    The name stands in front of each kept value, so a process that reads one has to register it, too.
+
+    Args:
+        name: 1 to 40 lower-case letters, digits and ``. _ - /``; or an object (or a class, made
+            without arguments) that has it as ``type``, and the functions: this can be a decorator.
+        dumps: makes bytes of a value; what it raises says that the value cannot be kept.
+        loads: makes the value of the bytes.
+
+    Returns:
+        What was given, if that was an object or a class.
+
+    Raises:
+        TypeError: it has no such functions.
+        ValueError: the name cannot be one, or is one of flowdeck's own.
+    """
+    given = name
+    if not isinstance(name, str):
+        made = name() if isinstance(name, type) else name
+        name, dumps, loads = (getattr(made, each, None) for each in ("type", "dumps", "loads"))
+    if not isinstance(name, str) or not callable(dumps) or not callable(loads):
+        raise TypeError(
+            "register_serializer takes a name and two functions, `register_serializer('arrow', dumps, "
+            "loads)`, or an object that has them as type, dumps and loads."
+        )
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot be the name of a serializer: 1 to 40 lower-case letters, digits and "
+            "the characters . _ - / are what it may have, with a letter or digit first."
+        )
+    if name in NAMES:
+        raise ValueError(f"{name!r} is a serializer of flowdeck's own: choose another name.")
+    _SERIALIZERS[name] = Serializer(name, dumps, loads)
+    return None if isinstance(given, str) else given
+
+
+def is_registered(name: str) -> bool:
+    """Say whether there is a serializer of this name in this process."""
+    return name in _SERIALIZERS
+
+
 def serializer(name: str) -> Serializer:
     """Return the serializer of this name.
 
     Raises:
         ConfigurationError: there is none; the message lists the names.
     """
-    found = _SERIALIZERS.get(name)
+    found = _SERIALIZERS.get(name) if isinstance(name, str) else None
     if found is None:
         near = difflib.get_close_matches(str(name), _SERIALIZERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigurationError(
-            f"There is no result serializer {name!r}.{hint} Choose one of: "
-            f"{', '.join(_SERIALIZERS)}."
+            f"There is no result serializer {safe_repr(name)}.{hint} Choose one of: "
+            f"{', '.join(_SERIALIZERS)}. One of your own is registered before: "
+            "flowdeck.serializers.register_serializer(name, dumps, loads)."
         )
     return found
 
@@ -113,7 +186,7 @@ def _decompressed_json(data: bytes) -> Any:
     return json.loads(zlib.decompress(data))
 
 
-_SERIALIZERS: Final = {
+_SERIALIZERS: Final[dict[str, Serializer]] = {
     each.name: each
     for each in (
         Serializer("pickle", _pickle, pickle.loads),
@@ -122,7 +195,7 @@ _SERIALIZERS: Final = {
         Serializer("compressed/json", _compressed(_json), _decompressed_json),
     )
 }
-#: The names that settings and decorators take.
+#: The names of flowdeck's own.
 NAMES: Final = tuple(_SERIALIZERS)
 
 
@@ -151,8 +224,6 @@ def _works(encode: Callable[[Any], bytes], part: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    from flowdeck.values.previews import safe_repr
-
     if type(value) is dict:
         yield from ((f"[{safe_repr(key, 60)}]", item) for key, item in value.items())
     elif type(value) in {list, tuple}:

@@ -119,7 +119,7 @@ class transaction:  # noqa: N801 - it is used as a function is
         if block.is_committed():
             return None
         if error is not None:
-            block.fail(f"its block raised {_told(error)}")
+            block.fail(_why(error))
             if not isinstance(error, Exception):
                 # Whoever stops the flow stops its tasks, too, but not before its function is over.
                 block.flow_run.unsettled.append(block)
@@ -137,7 +137,7 @@ class _Unless:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None:
-            self._block.fail(f"it was struck at its end by {_told(error)}")
+            self._block.fail(_why(error))
             self._block.flow_run.unsettled.append(self._block)
 
 
@@ -148,11 +148,13 @@ def _steps_of(block: TransactionBlock) -> Any:
     return steps
 
 
-def _told(error: BaseException) -> str:
-    from flowdeck.states.transitions import text_of
+def _why(error: BaseException) -> str:
+    from flowdeck.states.transitions import is_cancellation, text_of
 
+    if is_cancellation(error):
+        return "its flow run was asked to stop"
     text = text_of(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"its block raised {type(error).__name__}" + (f": {text}" if text else "")
 
 
 def get_transaction() -> Transaction | None:

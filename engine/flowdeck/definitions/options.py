@@ -47,7 +47,10 @@ def _inherited(doc: str) -> Option:
     return Option(doc, none_inherits=True)
 
 
-_SERIALIZERS: Final = "``pickle``, ``json``, ``compressed/pickle``, ``compressed/json``."
+_SERIALIZERS: Final = (
+    "``pickle``, ``json``, ``compressed/pickle``, ``compressed/json``, or one that was\n"
+    "registered by :func:`flowdeck.serializers.register_serializer`."
+)
 _REFUSED: Final = _inherited("refused, unless ``None``.")
 _DELAYS: Final = (
     "one delay, a list of them, or a callable such as\n"

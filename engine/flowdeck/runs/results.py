@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import MissingResult
-from flowdeck.serializers import HARMLESS, Serializer, serializer
+from flowdeck.serializers import HARMLESS, Serializer, is_registered, serializer
 from flowdeck.states import LazyValue
 from flowdeck_store.file import kept
 
@@ -46,7 +46,7 @@ class ResultStore:
 
         Args:
             value: anything the serializer takes.
-            serializer: one of :data:`flowdeck.serializers.NAMES`.
+            serializer: the name of one, see :mod:`flowdeck.serializers`.
             inputs: 32 hex digits that stand for what the value was computed from.
 
         Returns:
@@ -77,12 +77,20 @@ class ResultStore:
 
         Raises:
             MissingResult: it is gone, damaged, was made of classes that cannot be imported any
-                more, or the location is none of this store.
+                more, by a serializer that is not registered here, or the location is none of this
+                store.
         """
         name, data = self.content(location)
         imported = kept.is_imported(location)
         if imported:
             _refuse_code(location, name)
+        if not is_registered(name):
+            raise MissingResult(
+                f"The kept result {location} was made by the serializer {name!r}, which is not "
+                f"registered in this process: import the module that calls flowdeck.serializers."
+                f"register_serializer({name!r}, ...) first. `flowdeck result TASK_RUN --save FILE` "
+                "writes its bytes."
+            )
         try:
             how = _serializer(name)
             return how.loads_foreign(data) if imported else how.loads(data)

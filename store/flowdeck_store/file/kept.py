@@ -22,7 +22,7 @@ _IMPORTED: Final = "imported/"
 #: What a location looks like: 256 folders, so that none gets too many files.
 _LOCATION: Final = re.compile(rf"(?:{_IMPORTED})?[0-9a-f]{{2}}/[0-9a-f]{{30}}")
 _HEADER: Final = re.compile(
-    rb"flowdeck-result 1 ([a-z/]{1,40}) ([0-9a-f]{8})(?: ([0-9a-f]{32}))?\n"
+    rb"flowdeck-result 1 ([a-z0-9][a-z0-9._/-]{0,39}) ([0-9a-f]{8})(?: ([0-9a-f]{32}))?\n"
 )
 #: Bytes that the first line has at most.
 HEADER_BYTES: Final = 120
