@@ -44,6 +44,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert [p.name for p in PAGES if p.name != "README.md" and f"({p.name})" not in readme] == []
 
 
+def test_every_page_is_on_the_site() -> None:
+    index = (pages.ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8")
+    names = {page.path.stem for page in PAGES if page.name != "README.md"}
+    assert names - set(index.split()) == set()
+
+
 class TestComparison:
     def test_three_dots_stand_for_any_lines(self) -> None:
         assert pages.fits(["a", "...", "d"], ["a", "b", "c", "d"])

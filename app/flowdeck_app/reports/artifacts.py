@@ -66,7 +66,8 @@ def _facts(artifact: ShownArtifact, look: Look) -> str:
     about, inline = artifact.about, artifact.inline
     if artifact.kind == "table":
         return (
-            f"{_count(about.get('rows'), look)} rows, {_count(about.get('columns'), look)} columns"
+            f"{_several(about.get('rows'), 'row', look)}, "
+            f"{_several(about.get('columns'), 'column', look)}"
         )
     if artifact.kind == "image":
         form = str(about.get("format") or "?").upper()
@@ -78,6 +79,10 @@ def _facts(artifact: ShownArtifact, look: Look) -> str:
     if artifact.kind == "markdown" and isinstance(inline, str):
         return next((line.strip("# ") for line in inline.splitlines() if line.strip()), "")
     return json.dumps(inline, ensure_ascii=False)[:200] if inline is not None else ""
+
+
+def _several(number: object, word: str, look: Look) -> str:
+    return f"{_count(number, look)} {word}{'' if number == 1 else 's'}"
 
 
 def _count(value: object, look: Look) -> str:
