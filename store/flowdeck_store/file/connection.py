@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from flowdeck_store.errors import StoreCorrupt, StoreError, StoreUnwritable
-from flowdeck_store.file import schema
+from flowdeck_store.file import earlier_version, schema
 from flowdeck_store.file.ddl import LATER_TABLES
 from flowdeck_store.file.write_lock import write_lock_of
 
@@ -247,7 +247,10 @@ def _migrate_gated(
         conn.execute("PRAGMA auto_vacuum=INCREMENTAL")
         # Under the write lock: while somebody writes, this pragma fails without waiting.
         conn.execute("PRAGMA journal_mode=WAL")
-        if _checked_version(conn, paths.db, reading=False) < schema.SCHEMA_VERSION:
+        version = _checked_version(conn, paths.db, reading=False)
+        if version < schema.SCHEMA_VERSION:
+            if version:
+                earlier_version.keep_copy(conn, paths.db, version)
             schema.migrate(conn, written_by=written_by)
 
 

@@ -18,6 +18,7 @@ from flowdeck_store.file.ddl import (
     USAGE_V5,
 )
 from flowdeck_store.file.ingest_ddl import DROP_INGEST, INGEST_TRIGGER, INGEST_VIEW
+from flowdeck_store.file.views import VIEWS_V6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
 #: ``PRAGMA user_version`` of a store that this code writes.
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 #: The oldest code that can read such a store, by the version that it writes.
 MIN_READER: Final = 1
 #: ``PRAGMA application_id``: "fldw".
@@ -139,6 +140,10 @@ def _migrations() -> Migrations:
     @migrations(name="0005_seeing_inside")
     def seeing_inside(db: Database) -> None:
         run(db, DROP_INGEST, PROGRESS_V5, USAGE_V5, INGEST_VIEW, INGEST_TRIGGER)
+
+    @migrations(name="0006_public_views")
+    def public_views(db: Database) -> None:
+        run(db, VIEWS_V6)
 
     return migrations
 
