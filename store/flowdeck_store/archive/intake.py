@@ -19,8 +19,8 @@ from flowdeck_store.archive.kept import NO_FILES, Arriving, KeptFiles
 from flowdeck_store.archive.sql import COPIES
 from flowdeck_store.errors import BadArchive, BadFile, StoreError
 from flowdeck_store.file.connection import WAIT_S, connect_rw, make_home, transaction
-from flowdeck_store.file.ddl import COUNTERS
 from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import span_with_run
 from flowdeck_store.safe import one_line
 from flowdeck_store.states import bucket

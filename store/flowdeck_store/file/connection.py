@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from flowdeck_store.errors import StoreCorrupt, StoreError, StoreUnwritable
 from flowdeck_store.file import earlier_version, schema
-from flowdeck_store.file.ddl import LATER_TABLES
+from flowdeck_store.file.tables.ddl import LATER_TABLES
 from flowdeck_store.file.write_lock import write_lock_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.errors import StoreCorrupt, StoreTooNew
-from flowdeck_store.file.ddl import (
+from flowdeck_store.file.tables.ddl import (
     FLOWS_V2,
     INDEXES_V1,
     PROGRESS_V5,
@@ -17,8 +17,8 @@ from flowdeck_store.file.ddl import (
     TASK_TAGS_V3,
     USAGE_V5,
 )
-from flowdeck_store.file.ingest_ddl import DROP_INGEST, INGEST_TRIGGER, INGEST_VIEW
-from flowdeck_store.file.views import VIEWS_V6
+from flowdeck_store.file.tables.ingest_ddl import DROP_INGEST, INGEST_TRIGGER, INGEST_VIEW
+from flowdeck_store.file.tables.views import VIEWS_V6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

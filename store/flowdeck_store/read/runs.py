@@ -7,7 +7,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_store import json_text
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import span
 from flowdeck_store.notes import SQL_NOTES, SQL_RAN_WITH, notes_of
 from flowdeck_store.query.ordering import RowIndex, Window, run_order

@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from flowdeck_store.events import now_us as _now_us
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.read.records import FlowRecord, RunPoint, quantile
 from flowdeck_store.read.runs import RunReads, runs_where
 from flowdeck_store.read.summaries import HistogramBucket, RunSummary, StoreInfo, Totals

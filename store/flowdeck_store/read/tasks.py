@@ -6,7 +6,7 @@ import json
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import MAX_NUMBER, number_of, run_of, span, sql_run, task_run_id
 from flowdeck_store.query.ordering import RowIndex, RowOrder, Window, task_order
 from flowdeck_store.read.base import Row, as_query, at_most

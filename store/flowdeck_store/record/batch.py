@@ -2,7 +2,7 @@
 
 Many state changes of a task run become one row of ``task_runs`` and all stay in ``states``; counters
 become one row of differences a run. Each list holds rows in the order that the trigger in
-:mod:`flowdeck_store.file.ingest_ddl` reads them; their first item names the flow run (number or uid).
+:mod:`flowdeck_store.file.tables.ingest_ddl` reads them; their first item names the flow run (number or uid).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowdeck_store import events as ev
-from flowdeck_store.file.ingest_ddl import AFTER_THE_END
+from flowdeck_store.file.tables.ingest_ddl import AFTER_THE_END
 from flowdeck_store.ids import MAX_NUMBER
 from flowdeck_store.packed import digest_of
 from flowdeck_store.record.measured import MeasuredRows

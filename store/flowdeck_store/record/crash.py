@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import span, sql_number, sql_run
 from flowdeck_store.record.control import KILL
 from flowdeck_store.states import (

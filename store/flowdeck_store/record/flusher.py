@@ -4,7 +4,7 @@ Pacing: after a pause the first event lingers 2 ms, so that its company can arri
 most one flush per 20 ms. That shows a change to other processes within some 25 ms, and a flush of
 200 events costs a third of one of 10, per event. Each call that lets go of the
 interpreter lock may cost 5 ms to get it back from a busy flow, so a flush is one wait, one lock, one
-statement (:mod:`flowdeck_store.file.ingest_ddl`); all else is done in a *tick*, five times a second.
+statement (:mod:`flowdeck_store.file.tables.ingest_ddl`); all else is done in a *tick*, five times a second.
 
 SQLite goes on writing into a file that was deleted or replaced, without a word. So a tick looks
 whether the file is in its place. Three numbers follow from that, each at most the one before:

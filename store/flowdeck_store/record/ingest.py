@@ -10,7 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_store import events as ev
-from flowdeck_store.file.ingest_ddl import APPLIED_MOVED, INGEST_COLUMNS
+from flowdeck_store.file.tables.ingest_ddl import APPLIED_MOVED, INGEST_COLUMNS
 from flowdeck_store.record.batch import BadEvent, Batch, KnownIds
 from flowdeck_store.text import clean, clean_event, clip
 

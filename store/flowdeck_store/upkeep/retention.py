@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from flowdeck_store.errors import NotFound
 from flowdeck_store.events import now_us as _now_us
 from flowdeck_store.file.connection import WAIT_S, connect_ro, connect_rw
-from flowdeck_store.file.ddl import COUNTERS
 from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.file.write_lock import write_lock_of
 from flowdeck_store.ids import sql_run
 from flowdeck_store.upkeep import liveness

@@ -12,8 +12,9 @@ import pytest
 
 from flowdeck import flow, tags, task
 from flowdeck.runs import recorder
-from flowdeck_store.file import connection, schema, views
+from flowdeck_store.file import connection, schema
 from flowdeck_store.file.paths import StorePaths
+from flowdeck_store.file.tables import views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

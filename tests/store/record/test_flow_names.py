@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from flowdeck_store import events as ev
 from flowdeck_store.archive.export import export_run, import_run
 from flowdeck_store.file.connection import connect_ro, connect_rw, make_home
-from flowdeck_store.file.ddl import INDEXES_V1, TABLES_V1
 from flowdeck_store.file.paths import StorePaths
 from flowdeck_store.file.schema import APPLICATION_ID, SCHEMA_VERSION
+from flowdeck_store.file.tables.ddl import INDEXES_V1, TABLES_V1
 from flowdeck_store.read.reader import Reader
 from flowdeck_store.states import COMPLETED, RUNNING
 from flowdeck_store.upkeep import launches

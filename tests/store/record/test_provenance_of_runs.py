@@ -215,7 +215,7 @@ def test_a_store_of_an_earlier_schema_has_none_and_its_archive_neither(
 def test_a_writer_of_the_version_before_goes_on_in_a_store_that_was_brought_up(home: Path) -> None:
     """Its statement names fewer columns of the view."""
     from flowdeck_store.file.connection import connect_rw
-    from flowdeck_store.file.ingest_ddl import INGEST_COLUMNS
+    from flowdeck_store.file.tables.ingest_ddl import INGEST_COLUMNS
 
     with recording(home) as session:
         ran_as(session, Recorded(session.emit))

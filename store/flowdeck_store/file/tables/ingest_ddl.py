@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import sql_id
 from flowdeck_store.notes import RAN_WITH
 
