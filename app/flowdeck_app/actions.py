@@ -213,6 +213,8 @@ REGISTRY: Final = ActionRegistry((
 
     _a("run.new", "r", "Run", "Start a flow: choose parameters and a runner.", _RUN, 5, guard="can_launch",
        cli="flowdeck run TARGET"),
+    _a("run.answer", "A", "Answer", "Answer what the run asks: the oldest of its questions.", _RUN, 4, guard="can_answer",
+       cli="flowdeck answer RUN"),
     _a("run.again", "R", "Re-run", "Run it again; the parameters can be changed first.", _RUN, 15, guard="can_rerun",
        cli="flowdeck retry RUN"),
     _a("run.from_failed", "F", "From failed", "Run only what failed; says first what is reused.", _RUN, 20,

@@ -12,6 +12,7 @@ from flowdeck.context import tags
 from flowdeck.flows import Flow, flow
 from flowdeck.logging import get_run_logger
 from flowdeck.once import once_per_worker
+from flowdeck.questions.asking import ask, ask_async, pause, pause_async
 from flowdeck.reporting import artifact
 from flowdeck.reporting.progress import progress
 from flowdeck.reporting.tracking import track
@@ -26,9 +27,13 @@ __all__ = [
     "__version__",
     "allow_failure",
     "artifact",
+    "ask",
+    "ask_async",
     "flow",
     "get_run_logger",
     "once_per_worker",
+    "pause",
+    "pause_async",
     "progress",
     "quote",
     "tags",

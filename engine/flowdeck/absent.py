@@ -24,8 +24,8 @@ _RECORD: Final = (
     "and the like, or in Python with flowdeck_store.read.reader.Reader"
 )
 _PAUSE: Final = (
-    "runs cannot be paused: let the flow end, and go on with `flowdeck retry RUN --failed`, which "
-    "takes over what completed"
+    "use `from flowdeck import ask, pause`, which wait for `flowdeck answer RUN`; to go on another day, "
+    "let the flow end, and `flowdeck retry RUN --failed` takes over what completed"
 )
 _BLOCKS: Final = (
     "there are no blocks: make clients in plain Python, and read secrets from environment variables "

@@ -120,6 +120,10 @@ class TargetError(FlowdeckError):
     """A flow named as ``file.py:flow`` or ``package.module:flow`` cannot be found or loaded."""
 
 
+class AnswerRefused(FlowdeckError):
+    """The answer to a question of a run does not fit, or the question is not open any more."""
+
+
 class Abort(BaseException):
     """The engine refuses a state change: the run stops here. Not to be caught by user code."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from flowdeck.questions.asking import answering
 from flowdeck.runs.recorder import MemoryRecorder, recorded_by
 from flowdeck.settings import using
 from flowdeck_store import events
@@ -19,6 +20,8 @@ from flowdeck_store.read.records import state_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["MemoryRecord", "Record", "answering", "run_in_memory"]
 
 
 class MemoryRecord:

@@ -28,6 +28,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from flowdeck.output.whole_lines import Lines, WholeLines
+from flowdeck_app.cli.asking.prompting import Prompter, can_prompt
 from flowdeck_app.cli.following import Speakers
 from flowdeck_app.cli.output import stream_look
 from flowdeck_app.reports.progress import progress
@@ -74,10 +75,13 @@ class Frame:
                 run.id, "state:running", order="start", limit=RUNNING_LINES
             )
         own = self._reader.progress(run.id)
+        asks = self._reader.open_questions(run.id) if run.asks else []
         logs = self._speakers.with_names(self._reader.logs(run.id, limit=LOG_LINES, tail=True))
         room = console.width - 1
         said = [one_line(half.rpartition("\r")[2][-room:], room) for half in halves[-HALF_LINES:]]
-        lines = [*said, *progress(run, running, own, logs, seen)][: max(3, console.height - 1)]
+        lines = [*said, *progress(run, running, own, logs, seen, asks)][
+            : max(3, console.height - 1)
+        ]
         # Text.from_ansi, never markup: names and messages are anybody's.
         return Group(*(Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines))
 
@@ -219,13 +223,32 @@ class BackgroundDisplay:
 
     def _show(self, reader: Reader) -> None:
         frame: Frame | None = None
+        prompter = Prompter(self._home, reader, self._stop, self._write, self._show_prints)
         while not self._stop.wait(INTERVAL):
             self._show_prints()
             run = reader.run_by_uid(self._uid)
             if run is None:
                 continue
             frame = frame or Frame(reader, run)
+            if run.asks and can_prompt():
+                self._prompt(reader, prompter, run)
+                continue
             self._live.update(self._drawn(frame, run), refresh=True)
+
+    def _prompt(self, reader: Reader, prompter: Prompter, run: FlowRunRecord) -> None:
+        """Take the picture away, and let the terminal be typed on."""
+        asks = reader.open_questions(run.id)
+        if not asks:
+            return
+        self._live.stop()
+        try:
+            prompter.ask(asks[0])
+        finally:  # another one: that one would go up by as many lines as it had drawn
+            self._live = open_live(self._live.console, redirect=False)
+            self._live.start()
+
+    def _write(self, text: str) -> None:
+        self._live.console.print(_Raw(text), end="", crop=False)
 
     def _drawn(self, frame: Frame, run: FlowRunRecord) -> Group:
         return frame.draw(run, self._live.console, self._lines.halves())

@@ -32,6 +32,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "debug": "Run one task again, alone, in the debugger.",
         "cancel": "Cancel a flow run or task run.",
         "schedule": "Start flows by the clock; list, pause and remove what does.",
+        "answer": "Answer what a flow run asks, or list what is asked.",
     },
     "seeing": {
         "runs": "List flow runs, newest first.",

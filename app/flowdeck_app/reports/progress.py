@@ -8,6 +8,7 @@ from flowdeck_app.drawing import own_progress, states
 from flowdeck_app.drawing.cells import cut
 from flowdeck_app.drawing.cells import width as cells_of
 from flowdeck_app.reports.logs import log_lines
+from flowdeck_app.reports.questions import waiting_line
 from flowdeck_app.reports.runs import title
 from flowdeck_store.safe import one_line
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowdeck_app.drawing.look import Look
+    from flowdeck_store.questions import Question
     from flowdeck_store.read.records import (
         FlowRunRecord,
         LogRecord,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     )
 
 BAR = 40
+#: Questions that are shown.
+_ASKED = 3
 
 
 def progress(
@@ -31,6 +35,7 @@ def progress(
     own: ProgressRecord | None,
     logs: Sequence[tuple[LogRecord, str]],
     look: Look,
+    asks: Sequence[Question] = (),
 ) -> list[str]:
     """Return the run's state, a bar, counts per state, what runs longest, and the last log lines.
 
@@ -40,9 +45,13 @@ def progress(
         own: how far the flow function says it is.
         logs: the last log lines with who said them.
         look: what the place can show; its width must be known.
+        asks: the questions that wait for a person.
     """
     width = look.width or 80
     said = [title(run, look)]
+    said += [f"  {waiting_line(question, look, room=width - 4)}" for question in asks[:_ASKED]]
+    if len(asks) > _ASKED:
+        said.append(f"  {look.ellipsis} {len(asks) - _ASKED} more: flowdeck answer {run.id}")
     if run.n_tasks:
         done = states.ended_tasks(run.counts)
         share = f"{done}/{run.n_tasks}  {100 * done // run.n_tasks}%"

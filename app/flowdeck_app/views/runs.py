@@ -14,6 +14,7 @@ from flowdeck_app.drawing.signs import ACTIVE, Kind, kind_of
 from flowdeck_app.drawing.states import ended_tasks, glyph_cell, word_cell
 from flowdeck_app.drawing.times import duration, moment, seconds_of
 from flowdeck_store.read.causes import plain
+from flowdeck_store.states import PAUSED
 
 if TYPE_CHECKING:
     from flowdeck_app.drawing.look import Look
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 def _glyph(row: RunRow, look: Look) -> Cell:
+    if row.record.asks:
+        return look.symbols.of(Kind.PAUSED), "bold $fd-retrying"
     sign, style = glyph_cell(row.record.code, row.record.named, look)
     return sign, "$fd-faint" if row.repaired_by is not None else style
 
@@ -34,6 +37,8 @@ def _flow(row: RunRow, look: Look) -> Cell:
 
 
 def _state(row: RunRow, look: Look) -> Cell:
+    if row.record.asks:
+        return "asks you", "bold $fd-retrying"
     word, style = word_cell(row.record.code, row.record.named)
     return word, "$fd-faint" if row.repaired_by is not None else style
 
@@ -82,6 +87,8 @@ def _tasks_fitted(row: RunRow, look: Look, cells: int) -> Content:
 
 
 def _progress(row: RunRow, look: Look, cells: int) -> Content:
+    if row.record.asks:
+        return Content.styled(cut("waits for you: A answers", cells), "bold $fd-retrying")
     counts = row.record.counts
     total, done = sum(counts), ended_tasks(counts)
     whole = row.record.is_final and done == total
@@ -97,6 +104,10 @@ def _failed_in(row: RunRow, look: Look) -> Cell:
     if row.repaired_by is not None:  # nobody needs to look any more
         name = clean(row.repaired_by, 300, ascii_only=look.symbols.ascii)
         return f"{look.symbols.of(Kind.COMPLETED)} re-run {name}", "$fd-muted"
+    if row.record.asks:
+        told = row.record.message if row.record.code == PAUSED else ""
+        text = clean(told or "", 300, newline=" ", ascii_only=look.symbols.ascii)
+        return text or "A answers", "$fd-retrying"
     if row.failed_in:
         return clean(row.failed_in, 300), "$fd-failed"
     wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}

@@ -107,7 +107,7 @@ def _describe(parameter: inspect.Parameter, annotation: Any, doc: str) -> Parame
         if has_default
         else None,
         choices=choices_of(inner),
-        schema=_schema(whole, doc, default_json),
+        schema=schema_of(whole, doc, default_json),
         widget=widget,
         doc=doc,
         nullable=nullable,
@@ -192,7 +192,14 @@ def _as_text(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
-def _schema(annotation: Any, doc: str, default_json: str | None) -> dict[str, Any]:
+def schema_of(annotation: Any, doc: str, default_json: str | None) -> dict[str, Any]:
+    """Return the JSON schema of an annotation, ``{}`` where there is none.
+
+    Args:
+        annotation: resolved.
+        doc: its description, unless the annotation has its own.
+        default_json: its default; ``None``: none that anybody is to see.
+    """
     schema: dict[str, Any] = {}
     adapter = None if is_unchecked(annotation) else adapter_for(annotation)
     if adapter is not None:

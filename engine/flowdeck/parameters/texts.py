@@ -51,7 +51,7 @@ def from_texts(
     for name, text in texts.items():
         source = name if name in signature.parameters and name != extra else extra
         annotation = annotations.get(source, Any) if source is not None else Any
-        value, bad = _from_text(name, text, annotation)
+        value, bad = value_from_text(name, text, annotation)
         values[name] = value
         problems += bad
     for name, some in parts.items():
@@ -116,7 +116,17 @@ def _unknown(fn: Callable[..., Any], name: str, known: list[str]) -> str:
     return f"{function_name(fn)!r} has no parameter {name!r}.{hint} {has}"
 
 
-def _from_text(name: str, text: str, annotation: Any) -> tuple[Any, list[tuple[str, str]]]:
+def value_from_text(name: str, text: str, annotation: Any) -> tuple[Any, list[tuple[str, str]]]:
+    """Turn one text into a value of an annotation.
+
+    Args:
+        name: what it is called in messages.
+        text: what was typed.
+        annotation: resolved.
+
+    Returns:
+        The value; what is wrong, as (dotted path, text) pairs.
+    """
     inner, nullable = without_none(annotation)
     if annotation is not Any and nullable and text == "null":
         return None, []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.record.artifacts import RecordedArtifact
+from flowdeck.record.asked import RecordedQuestion
 from flowdeck.record.pieces import RecordedFailure, RecordedState, time_of
 from flowdeck_store.read.causes import plain
 from flowdeck_store.states import StateType
@@ -94,6 +95,14 @@ class Recorded:
         with self._access as reader:
             found = reader.shown_artifacts(run_id, no or None)
         return [RecordedArtifact(self._access, artifact) for artifact in found]
+
+    @property
+    def questions(self) -> list[RecordedQuestion]:
+        """What it asked people, open or not, oldest first; of a flow run what its tasks asked, too."""
+        run_id, no = self._place
+        with self._access as reader:
+            found = reader.questions(run_id, no or None)
+        return [RecordedQuestion(self._access, question) for question in found]
 
     def result(self) -> Any:
         """Return what the run returned.

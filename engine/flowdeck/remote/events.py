@@ -158,6 +158,8 @@ class ExecutionRecorder(DroppingRecorder):
         self.execution = _random.getrandbits(48)
         self.events: list[Event] = []
         self.closed = False
+        #: Questions go home, and answers come back.
+        self.is_answered = True
         #: The flow's process records the result itself, with the place where it keeps it.
         self.leaves_results_out = False
         #: Of what was taken, the events that must not be lost.
@@ -196,6 +198,11 @@ class ExecutionRecorder(DroppingRecorder):
         self._sender.wake()
         return True
 
+    def answer_to(self, token: str) -> bytes | None:
+        """Look for the answer to a question at the engine, if that does not bring answers."""
+        look = getattr(self._sender.port, "answer_to", None)
+        return None if look is None else look(token)
+
     def linger(self, function: LeftBehind) -> None:
         """Tell that the function goes on after the run's end, and later that it is over."""
         self.emit((STAYS, self.uid, self.no))
@@ -231,7 +238,7 @@ class EventSender:
     """
 
     def __init__(self, port: Port) -> None:
-        self._port = port
+        self.port = port
         self._recorders: dict[int, ExecutionRecorder] = {}
         self._lock = threading.Lock()  # sending: batches leave in the order they were taken in
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -288,11 +295,11 @@ class EventSender:
         while self._wait_for_events():
             while not self._wake.empty():
                 self._wake.get()
-            if self._port.patience:
-                time.sleep(self._port.patience)
+            if self.port.patience:
+                time.sleep(self.port.patience)
             self._send()
             failed = failed + 1 if self._unsent else 0
-            time.sleep(_pause(self._port.linger, failed))  # what comes meanwhile goes together
+            time.sleep(_pause(self.port.linger, failed))  # what comes meanwhile goes together
             self.awake = False
             if self._has_more(failed):
                 self.wake()
@@ -329,7 +336,7 @@ class EventSender:
                     items.append(item)
             for batch in _batches(items):
                 try:
-                    self._port.send(encode(batch))
+                    self.port.send(encode(batch))
                 except Exception:
                     self._unsent += batch
 

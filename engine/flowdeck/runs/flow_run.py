@@ -163,6 +163,12 @@ class FlowRun:
         # Last: whatever strikes before, the run does not look as if its end were recorded.
         self.state = state
 
+    def enter_unless_stopping(self, state: State[Any]) -> None:
+        """As :meth:`enter`, but nothing comes between *Cancelling* and the end."""
+        with self._cancel_lock:
+            if not self._stopping and not self.state.is_final():
+                self.enter(state)
+
     def rename(self, name: str) -> None:
         """Take the name that was computed when the run started."""
         self.info.name = name

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowdeck.provenance import background
 from flowdeck.provenance.recording import record_code
 from flowdeck.runs.names import tags_text
-from flowdeck.stopping import cancellation
+from flowdeck.stopping import answers, cancellation
 from flowdeck.threads import active
 from flowdeck_store import clock, events
 from flowdeck_store.events import now_us
@@ -35,9 +35,11 @@ class Recorder(Protocol):
     """What runs need of a recorder. ``emit`` never blocks.
 
     ``is_record``: what is emitted is kept, and will be asked for in other processes.
+    ``is_answered``: questions that are emitted can be answered there, and the answers come back.
     """
 
     is_record: bool
+    is_answered: bool
 
     def emit(self, event: Event) -> None: ...
     def flush(self, timeout: float | None = 5.0) -> bool: ...
@@ -47,6 +49,7 @@ class Recorder(Protocol):
     def release_slots(self, uid: str, no: int) -> None: ...
     def run_number(self, uid: str) -> int | None: ...
     def emit_artifact(self, event: Event) -> None: ...
+    def answer_to(self, token: str) -> bytes | None: ...
     @property
     def results(self) -> ResultStore: ...
 
@@ -55,6 +58,7 @@ class StoreRecorder:
     """Records into the local store of one home folder."""
 
     is_record = True
+    is_answered = True
 
     def __init__(self, home: Path) -> None:
         """Open the store.
@@ -108,8 +112,16 @@ class StoreRecorder:
             artifact_files.write(folder, event[events.UID], *content)
         self.emit(events.without_content(event))
 
+    def answer_to(self, token: str) -> bytes | None:
+        """Answers come by themselves."""
+        return None
+
     def _on_control(self, request: ControlRequest) -> None:
-        cancellation.on_control(request)
+        if request.verb == answers.VERB:
+            live = list(cancellation.live.values())
+            cancellation.in_background(lambda: answers.bring(request, live))
+        else:
+            cancellation.on_control(request)
         self.session.control_done(request.id)
 
     def flush(self, timeout: float | None = 5.0) -> bool:
@@ -127,6 +139,7 @@ class DroppingRecorder:
     """Records nothing: for tasks that are called outside of any flow run."""
 
     is_record = False
+    is_answered = False
 
     def emit(self, event: Event) -> None:
         """Drop the event."""
@@ -151,6 +164,10 @@ class DroppingRecorder:
         """Nothing was taken."""
 
     def run_number(self, uid: str) -> int | None:
+        return None
+
+    def answer_to(self, token: str) -> bytes | None:
+        """Look for the answer to a question where somebody may have left it for this process."""
         return None
 
     @cached_property

@@ -118,6 +118,22 @@ def _slot_given_back(
         yield
 
 
+@contextlib.contextmanager
+def slot_free(*, awaits: bool = False) -> Iterator[None]:
+    """Around a wait of the caller for something else than a run: if it is part of a task run, others
+    use its slot in the task runner.
+
+    Args:
+        awaits: whether the loop that executes it goes on meanwhile.
+    """
+    worker_run, runner = _executing()
+    if worker_run is None:
+        yield
+        return
+    with runner.blocked(worker_run, awaits=awaits):
+        yield
+
+
 def _executing() -> tuple[TaskRun | None, Any]:
     """Return the task run that the caller is part of and the runner whose slot it holds.
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from flowdeck.runs.task_run import TaskRun
 
 #: Compared one by one by `in`: hashing a member of an enumeration is slower.
-_WAIT: Final = (StateType.PENDING, StateType.SCHEDULED, StateType.PAUSED)
+_WAIT: Final = (StateType.PENDING, StateType.SCHEDULED)
+#: What asks a person is not stuck: it is as busy as one that computes.
+_GOES_ON: Final = (StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
 #: Task runs with one cause that are looked at one by one; of more only the number is told.
 _MOST: Final = 200
 
@@ -64,7 +66,7 @@ def activity_of(run: FlowRun) -> Activity:
         found.tries += task_run.run_count
         state = task_run.state
         kind = state.type
-        if kind is StateType.RUNNING or kind is StateType.CANCELLING:
+        if kind in _GOES_ON:
             if task_run not in inside:
                 found.executing.append(task_run)
         elif task_run.left_behind is not None and not task_run.left_behind.has_left():
@@ -75,7 +77,8 @@ def activity_of(run: FlowRun) -> Activity:
             found.executing.append(task_run)
     in_function = run.body_thread is not None or run.stop_body is not None
     calls = None in inside or (run.runner.submit_blocks and bool(open_runs))
-    found.body = in_function and run.state.is_running() and not calls
+    goes_on = run.state.is_running() or run.state.is_paused()
+    found.body = in_function and goes_on and not calls
     return found
 
 

@@ -150,6 +150,10 @@ class BaseTaskRunner:
         if interrupt is not None:
             interrupt()
 
+    def pass_answer(self, answer: bytes) -> None:
+        """Pass the answer to a question on to wherever tasks execute in other processes; there,
+        :func:`flowdeck.stopping.answers.arrive` takes it."""
+
     def drop_queued(self) -> list[TaskRun]:
         """Take back what waits for a worker, and return it (the caller ends these runs)."""
         return []

@@ -225,6 +225,11 @@ class DaskTaskRunner(BaseTaskRunner):
         """Return the upstreams that the engine waits for."""
         return () if self._dask_run is None else self._dask_run.stuck.awaited_by(run)
 
+    def pass_answer(self, answer: bytes) -> None:
+        """Pass the answer to a question on to every worker."""
+        if self._dask_run is not None:
+            self._dask_run.pass_answer(answer)
+
     def drop_queued(self) -> list[TaskRun]:
         """Take back what has not been handed to Dask yet."""
         return [] if self._dask_run is None else self._dask_run.take_back()

@@ -62,6 +62,11 @@ class ProcessTaskRunner(BaseTaskRunner):
         if self._process_run is not None:
             self._process_run.cancel(run)
 
+    def pass_answer(self, answer: bytes) -> None:
+        """Pass the answer to a question on to every worker."""
+        if self._process_run is not None:
+            self._process_run.pass_answer(answer)
+
     def drop_queued(self) -> list[TaskRun]:
         """Take back what waits for a worker."""
         return [] if self._process_run is None else self._process_run.drop_queued()

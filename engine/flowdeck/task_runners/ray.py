@@ -105,6 +105,11 @@ class RayTaskRunner(BaseTaskRunner):
         """Return the upstreams that the engine waits for."""
         return () if self._ray_run is None else self._ray_run.stuck.awaited_by(run)
 
+    def pass_answer(self, answer: bytes) -> None:
+        """Leave the answer to a question where the worker that asks looks for it."""
+        if self._ray_run is not None:
+            self._ray_run.pass_answer(answer)
+
     def drop_queued(self) -> list[TaskRun]:
         ray_run = self._ray_run
         return [] if ray_run is None else ray_run.drop_queued()

@@ -55,6 +55,7 @@ class GoneReads(ReaderBase):
             message=self._left.message,
             ended_us=max(gone[run.id], run.state_us),
             counts=tuple(counts),
+            asks=0,
         )
 
     def _task_as_it_is(self, task: TaskRunRecord) -> TaskRunRecord:

@@ -61,6 +61,7 @@ def flow_run(run: FlowRunRecord, cause: Cause | None = None) -> Json:
         "parent_task_run": None if run.parent_task is None else ids.ref(run.parent_task),
         "pid": run.pid,
         "host": run.host,
+        "questions": run.asks,
         "cause": None if cause is None else _cause(cause),
     }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from flowdeck_store.file.connection import WAIT_S
 from flowdeck_store.query.ordering import RowIndex, Window
+from flowdeck_store.read.artifacts.questions import QuestionReads
 from flowdeck_store.read.artifacts.reads import ArtifactReads
 from flowdeck_store.read.causes_of_runs import CauseReads
 from flowdeck_store.read.details import DetailReads
@@ -36,6 +37,7 @@ class Reader(
     PathReads,
     ProvenanceReads,
     ArtifactReads,
+    QuestionReads,
 ):
     """Reads one store. Nothing it does can change the store or block its writers.
 

@@ -101,6 +101,7 @@ class FlowRunRecord(HasDuration):
     info: dict[str, Any] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()  # what people wrote on it afterwards, oldest first
     ran_with: tuple[str, ...] = ()  # the tags that it began with; :attr:`tags` are those of now
+    asks: int = 0  # questions that wait for a person, in it and in subflow runs below it
 
     @property
     def is_final(self) -> bool:

@@ -11,6 +11,7 @@ from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import span
 from flowdeck_store.notes import SQL_NOTES, SQL_RAN_WITH, notes_of
 from flowdeck_store.query.ordering import RowIndex, Window, run_order
+from flowdeck_store.questions import SQL_ASKS
 from flowdeck_store.read.base import Row, as_query, at_most
 from flowdeck_store.read.gone import GoneReads
 from flowdeck_store.read.records import FlowRunRecord
@@ -28,7 +29,7 @@ _RUN: Final = (
     "r.runner, r.params, r.tags, r.created_us, r.started_us, r.ended_us, r.state_us, r.attempt, "
     f"{_COUNTS}, r.n_logs, r.n_warn, r.n_err, r.parent_task, r.rerun_of, r.pinned, "
     "coalesce(s.pid, r.launch_pid), coalesce(s.host, r.launch_host), r.info, "
-    f"{SQL_NOTES}, {SQL_RAN_WITH} FROM flow_runs r "
+    f"{SQL_NOTES}, {SQL_RAN_WITH}, {SQL_ASKS} FROM flow_runs r "
     "LEFT JOIN flows f ON f.id = r.flow_id LEFT JOIN sessions s ON s.id = r.session_id "
 )
 _N: Final = 17 + len(BUCKETS)
@@ -58,7 +59,8 @@ def tags_of(text: str | None) -> tuple[str, ...]:
 
 def run_record(row: Row) -> FlowRunRecord:
     """Turn a row of the columns above into a record."""
-    logs, warnings, errors, parent, rerun_of, pinned, pid, host, info, notes, ran_with = row[_N:]
+    logs, warnings, errors, parent, rerun_of, pinned, pid, host, info, *rest = row[_N:]
+    notes, ran_with, asks = rest
     (id_, uid, name, flow, key, source, code, named, message, runner, given) = row[:11]
     return FlowRunRecord(
         id=id_, uid=uid, name=name, flow=flow or "", flow_key=key or "", source=source, code=code,
@@ -67,6 +69,7 @@ def run_record(row: Row) -> FlowRunRecord:
         attempt=row[16], counts=row[17:_N], n_logs=logs, n_warnings=warnings, n_errors=errors,
         parent_task=parent, rerun_of=rerun_of, pinned=bool(pinned), pid=pid, host=host,
         info=json_object(info), notes=notes_of(notes), ran_with=tags_of(ran_with),
+        asks=asks,
     )  # fmt: skip
 
 

@@ -1,4 +1,9 @@
-"""Requests to the process of a run, as rows in the store: cancel it, or kill it."""
+"""Requests to the process of a run, as rows in the store: cancel it, kill it, or an answer to a
+question that it asks.
+
+An answer has a content, which stands behind its verb: ``answer {"token": ...}``. It is taken out of
+the row when the answer has arrived: what was answered is in the record of the run, where secrets are
+hidden and an export knows what to leave out."""
 
 from __future__ import annotations
 
@@ -16,7 +21,8 @@ if TYPE_CHECKING:
 
 CANCEL: Final = "cancel"
 KILL: Final = "kill"
-VERBS: Final = (CANCEL, KILL)
+ANSWER: Final = "answer"
+VERBS: Final = (CANCEL, KILL, ANSWER)
 
 _OPEN_REQUESTS: Final = (
     "SELECT c.id,c.run_id,r.uid,c.task_no,c.verb,c.us,c.by FROM control c "
@@ -33,22 +39,29 @@ class ControlRequest:
     run_id: int
     run_uid: str
     task_no: int  # 0: the flow run itself
-    verb: str  # CANCEL or KILL
+    verb: str  # one of VERBS
     us: int
     by: str | None  # who asked, for the record
+    content: str = ""  # of an answer: JSON, see flowdeck_store.record.answers
 
 
 def request(
-    home: Path, run_id: int, verb: str, task_no: int = 0, by: str | None = None
+    home: Path,
+    run_id: int,
+    verb: str,
+    task_no: int = 0,
+    by: str | None = None,
+    content: str = "",
 ) -> ControlRequest:
-    """Ask the process of a flow run to cancel or kill it (or one of its task runs).
+    """Ask the process of a flow run to cancel or kill it (or one of its task runs), or answer it.
 
     Args:
         home: the folder of the store.
         run_id: number of the flow run.
-        verb: :data:`CANCEL` or :data:`KILL`.
+        verb: one of :data:`VERBS`.
         task_no: number of the task run that is meant; 0: the flow run.
         by: who asks, for the record.
+        content: of an answer.
 
     Returns:
         The request as its process will get it.
@@ -70,9 +83,9 @@ def request(
             raise NotFound(f"There is no run {run_id} in {paths.db}.")
         ((number,),) = conn.execute(
             "INSERT INTO control(run_id,task_no,verb,us,by) VALUES(?,?,?,?,?) RETURNING id",
-            (run_id, task_no, verb, us, by),
+            (run_id, task_no, f"{verb} {content}" if content else verb, us, by),
         ).fetchall()
-    return ControlRequest(number, run_id, found[0][0], task_no, verb, us, by)
+    return ControlRequest(number, run_id, found[0][0], task_no, verb, us, by, content)
 
 
 class Inbox:
@@ -84,15 +97,23 @@ class Inbox:
     def new_requests(self, conn: sqlite3.Connection, session_id: int) -> list[ControlRequest]:
         """Return the requests that were not returned before, oldest first."""
         rows = conn.execute(_OPEN_REQUESTS, (session_id,)).fetchall()
-        requests = [ControlRequest(*row) for row in rows if row[0] not in self._seen]
+        requests = [_request(*row) for row in rows if row[0] not in self._seen]
         self._seen = {row[0] for row in rows}
         return requests
+
+
+def _request(
+    number: int, run_id: int, uid: str, task_no: int, text: str, us: int, by: str | None
+) -> ControlRequest:
+    verb, _, content = text.partition(" ")
+    return ControlRequest(number, run_id, uid, task_no, verb, us, by, content)
 
 
 def mark_done(conn: sqlite3.Connection, request_ids: list[int]) -> None:
     """Note that requests were carried out; the caller holds the write lock."""
     us = now_us()
     conn.executemany(
-        "UPDATE control SET done_us=? WHERE id=? AND done_us IS NULL",
+        "UPDATE control SET done_us=?, verb=substr(verb, 1, instr(verb || ' ', ' ') - 1) "
+        "WHERE id=? AND done_us IS NULL",
         [(us, number) for number in request_ids],
     )

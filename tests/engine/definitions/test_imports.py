@@ -87,7 +87,7 @@ def test_import_flowdeck_takes_little_processor_time() -> None:
         ("from flowdeck import serve", "flowdeck has no 'serve': there is no server"),
         ("from flowdeck import flow, get_client", "`flowdeck runs --json`"),
         ("from flowdeck import pause_flow_run", "`flowdeck retry RUN --failed`"),
-        ("from flowdeck.engine import pause_flow_run", "runs cannot be paused"),
+        ("from flowdeck.engine import pause_flow_run", "`from flowdeck import ask, pause`"),
         ("from flowdeck.blocks.system import Secret", "there are no blocks"),
         ("import flowdeck.deployments", "`flowdeck run FILE:FLOW`"),
         ("from flowdeck import variables", "flowdeck has no 'variables'"),

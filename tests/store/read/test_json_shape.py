@@ -64,6 +64,7 @@ def test_a_flow_run(builder: StoreBuilder, reader: Reader) -> None:
         "parent_task_run": "3.17",
         "pid": 4711,
         "host": "here",
+        "questions": 0,
         "cause": None,
     }  # fmt: skip
 

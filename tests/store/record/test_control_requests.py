@@ -88,6 +88,6 @@ def test_requests_for_nothing_are_refused(home: Path) -> None:
         Recorded(session.emit).run().end()
     with pytest.raises(NotFound, match="no run 77"):
         request(home, 77, "cancel")
-    with pytest.raises(ValueError, match="cancel, kill, not 'explode'"):
+    with pytest.raises(ValueError, match="cancel, kill, answer, not 'explode'"):
         request(home, 1, "explode")
     assert rows(home, "SELECT * FROM control") == []

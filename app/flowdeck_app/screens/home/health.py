@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
 from flowdeck_app.screens.home.health_text import HomeHealth, health_lines, trouble_lines
 from flowdeck_app.widgets.guard import look_of
@@ -47,7 +48,8 @@ def read_health(reader: Reader, now_us: int) -> HomeHealth:
     from flowdeck.task_runners import is_installed  # imports the engine: after the first frame
 
     engines = tuple((label, is_installed(name)) for label, name in _ENGINES)
-    return HomeHealth(reader.store_info(), day, engines, None, run, name, failure)
+    asking = len({question.run_id for question in reader.open_questions()})
+    return HomeHealth(reader.store_info(), day, engines, None, run, name, failure, asking)
 
 
 def _last_with_failure(reader: Reader) -> FlowRunRecord | None:
@@ -74,6 +76,19 @@ def free_bytes(home: Path) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+def health_pieces(health: HomeHealth) -> list[Piece]:
+    """Return what the breadcrumb says: how many runs wait for a person, run, and failed."""
+    asking, counts = health.asking, health.day_counts()
+    waits = f"{asking} run{' waits' if asking == 1 else 's wait'} for you  "
+    found = [Piece(waits, "bold $fd-retrying")] if asking else []
+    failed = counts["failed"] + counts["crashed"]
+    if health.store.totals.live:
+        found.append(Piece(f"{health.store.totals.live} running  ", "$fd-running"))
+    if failed:
+        found.append(Piece(f"{failed} failed in 24 h  ", "$fd-failed"))
+    return found
 
 
 class HealthPanel(Living, Widget):

@@ -41,6 +41,7 @@ class HomeHealth:
     failed_run: FlowRunRecord | None
     failed_task: str | None
     failure: FailureRecord | None
+    asking: int = 0  # runs that wait for an answer
 
     def with_free(self, free: int | None) -> HomeHealth:
         """Return the same with the free bytes of the store's file system."""

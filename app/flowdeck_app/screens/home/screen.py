@@ -15,9 +15,10 @@ from flowdeck_app.drawing.cells import clean
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.flow_list import ORDERS, FlowRow, matching, merged, ordered
 from flowdeck_app.screens.home.flow_rows import FLOW_COLUMNS, is_live, problems_text
-from flowdeck_app.screens.home.health import HealthPanel, free_bytes, read_health
+from flowdeck_app.screens.home.health import HealthPanel, free_bytes, health_pieces, read_health
 from flowdeck_app.screens.home.preview import FlowPreview
 from flowdeck_app.screens.home.room import share
+from flowdeck_app.screens.parts.answering import AnswersRuns
 from flowdeck_app.screens.parts.base import FlowdeckScreen
 from flowdeck_app.sources import ListSource, RunSource
 from flowdeck_app.widgets.lines.messages import Opened
@@ -61,12 +62,19 @@ class FlowTable(TableView[FlowRow]):
         return is_live(row)
 
 
-class HomeScreen(FlowdeckScreen):
+class HomeScreen(AnswersRuns, FlowdeckScreen):
     """Flows, runs, health."""
 
     CSS_PATH = "home.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run.new", "run.again", "run.from_failed", "find.filter", "go.next_failure"),
+        *bindings(
+            "run.answer",
+            "run.new",
+            "run.again",
+            "run.from_failed",
+            "find.filter",
+            "go.next_failure",
+        ),
         *bindings("go.next_tab", "go.previous_tab", "take.editor"),
     ]
 
@@ -171,13 +179,7 @@ class HomeScreen(FlowdeckScreen):
         """Return running and failed runs, and how many flows there are."""
         pieces = []
         if self._health is not None:
-            live = self._health.store.totals.live
-            counts = self._health.day_counts()
-            failed = counts["failed"] + counts["crashed"]
-            if live:
-                pieces.append(Piece(f"{live} running  ", "$fd-running"))
-            if failed:
-                pieces.append(Piece(f"{failed} failed in 24 h  ", "$fd-failed"))
+            pieces += health_pieces(self._health)
         table = self.query("#flows")
         if table:
             count = table.first(FlowTable).count
@@ -207,7 +209,7 @@ class HomeScreen(FlowdeckScreen):
             return
         panel.trouble = ""
         free = await asyncio.to_thread(free_bytes, self.app.home)
-        self._health = health.with_free(free)
+        self._health, self.asking = health.with_free(free), health.asking
         panel.health = self._health
         self.app.watch_closely(health.store.totals.live > 0)
         self.refresh_breadcrumb()

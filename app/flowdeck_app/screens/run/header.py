@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from flowdeck_app.access import SLOW
 from flowdeck_app.drawing.cells import clean, width
 from flowdeck_app.drawing.pieces import Piece
-from flowdeck_app.drawing.signs import PROBLEMS, kind_of
+from flowdeck_app.drawing.signs import PROBLEMS, Kind, kind_of
 from flowdeck_app.drawing.states import style_of
 from flowdeck_app.drawing.times import seconds_of
 from flowdeck_app.events.living import Living
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 PICKED: Final = {
     "failure": "screen.go_error",
     "why": "screen.go_why",
+    "answer": "screen.run_answer",
     "filter": "screen.find_filter",
     "group": "screen.view_group",
     "level": "screen.view_less",
@@ -130,6 +131,9 @@ class RunHeader(Living, Vertical):
     def _say_failure(self, facts: RunFacts) -> None:
         """Show why the run ended badly, or what it waits for while nothing goes on in it."""
         run = facts.run
+        if facts.asks:
+            self._say_question(facts)
+            return
         if facts.stall is not None and facts.stall.is_stall:
             said = headline(facts.stall, self.app.look.now_us)
             text = clean(said, 600, newline=" ", ascii_only=self.app.symbols.ascii)
@@ -151,6 +155,18 @@ class RunHeader(Living, Vertical):
             self.query_one("#run-trouble", Headline).say()
         if run.is_final and _as_ended(run) != self._told_of:
             self._reading_why.ask()
+
+    def _say_question(self, facts: RunFacts) -> None:
+        """Show what the run asks."""
+        question, symbols = facts.asks[0], self.app.symbols
+        more = f" (1 of {len(facts.asks)})" if len(facts.asks) > 1 else ""
+        text = clean(question.text, 600, newline=" ", ascii_only=symbols.ascii)
+        said = f"{symbols.of(Kind.PAUSED)} Waits for you{more}: {text}"
+        self.query_one("#run-trouble", Headline).say(
+            [Piece(said, "bold $fd-retrying", "answer")],
+            [Piece("A answers", "$fd-muted", "answer")],
+        )
+        self.set_class(True, "-trouble")
 
     async def _load_why(self) -> None:
         """Say below it what followed and what changed: read once, when the run has ended."""

@@ -14,6 +14,7 @@ from flowdeck_store.ids import run_of
 if TYPE_CHECKING:
     from flowdeck_app.drawing.look import Look
     from flowdeck_store.explain.stall import StallRecord
+    from flowdeck_store.questions import Question
     from flowdeck_store.read.causes import Cause
     from flowdeck_store.read.reader import Reader
     from flowdeck_store.read.records import FlowRunRecord, ProgressRecord, RunPoint
@@ -26,13 +27,14 @@ MOST_PARENTS: Final = 8
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """A run, the runs that it is a subflow of (outermost first), why it ended as it did, while it
-    goes on, why nothing does, and whether it called subflows."""
+    goes on, why nothing does, whether it called subflows, and what it asks."""
 
     run: FlowRunRecord
     parents: tuple[FlowRunRecord, ...]
     cause: Cause | None
     stall: StallRecord | None = None
     subflows: bool = False
+    asks: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ def read_run(reader: Reader, run_id: int) -> RunFacts | None:
         if child is not None:
             parents.insert(0, child)
     subflows = reader.has_subflows(run_id)
-    return RunFacts(run, tuple(parents), reader.cause(run), stall_of(reader, run), subflows)
+    asks = tuple(reader.open_questions(run.id)) if run.asks else ()
+    stall = stall_of(reader, run)
+    return RunFacts(run, tuple(parents), reader.cause(run), stall, subflows, asks)
 
 
 def read_figures(reader: Reader, run: FlowRunRecord) -> RunFigures:

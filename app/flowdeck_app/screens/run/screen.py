@@ -15,6 +15,7 @@ from flowdeck_app.access import SLOW
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.screens.parts.annotating import AnnotatesRuns
+from flowdeck_app.screens.parts.answering import AnswersRuns
 from flowdeck_app.screens.parts.base import FlowdeckScreen
 from flowdeck_app.screens.parts.renewal import Renewal
 from flowdeck_app.screens.parts.stopping import Stopping
@@ -60,7 +61,7 @@ PARTS: Final[dict[str, Part]] = {"logs": "logs", "params": "run"}
 FIGURES_REST: Final = 1.5
 
 
-class RunScreen(AnnotatesRuns, FlowdeckScreen):
+class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     """A flow run, live while it goes on.
 
     Args:
@@ -72,7 +73,7 @@ class RunScreen(AnnotatesRuns, FlowdeckScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(
             "go.next_tab", "go.previous_tab", "go.next_failure", "go.error", "go.why",
-            "run.again", "run.from_failed", "run.cancel", "run.cancel_task", "run.tag",
+            "run.answer", "run.again", "run.from_failed", "run.cancel", "run.cancel_task", "run.tag",
             "run.note",
             "find.filter", "find.problems",
             "view.preview", "view.group", "view.more", "view.less", "view.times",

@@ -12,6 +12,7 @@ from flowdeck_app.drawing.amounts import number
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.screens.compare import CompareScreen
 from flowdeck_app.screens.parts.annotating import Annotated, AnnotatesRuns
+from flowdeck_app.screens.parts.answering import AnswersRuns
 from flowdeck_app.screens.parts.base import FlowdeckScreen
 from flowdeck_app.screens.runs.deletion import UNDO, PendingDeletion
 from flowdeck_app.screens.runs.export import free_name, write_runs
@@ -43,15 +44,16 @@ _DAYS: Final = 7
 _HOUR_US: Final = 3_600_000_000
 
 
-class RunsScreen(AnnotatesRuns, FlowdeckScreen):
+class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     """The history browser."""
 
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(
-            "run.again", "run.from_failed", "run.cancel", "run.delete", "run.tag", "run.note",
-            "run.undo", "mark.compare", "find.filter", "find.problems", "take.export", "take.copy",
-            "view.preview", "go.next_tab", "go.previous_tab", "go.next_failure", "form.save",
+            "run.answer", "run.again", "run.from_failed", "run.cancel", "run.delete", "run.tag",
+            "run.note", "run.undo", "mark.compare", "find.filter", "find.problems",
+            "take.export", "take.copy", "view.preview", "go.next_tab", "go.previous_tab",
+            "go.next_failure", "form.save",
         )
     ]  # fmt: skip
 
@@ -377,16 +379,14 @@ class RunsScreen(AnnotatesRuns, FlowdeckScreen):
     def copy_focused(self) -> None:
         """Copy the names of the chosen runs."""
         ids = self.chosen_ids()
-        one = self._only(ids)
-        if one is not None:
+        if (one := self._only(ids)) is not None:
             self.app.copy(one.name, "the run's name")
         elif ids:
             self.app.copy("\n".join(map(str, ids)), f"{len(ids)} run numbers")
 
     def action_take_export(self) -> None:
         """Write the chosen runs as JSON lines."""
-        ids = self.chosen_ids()
-        if ids:
+        if ids := self.chosen_ids():
             self._export(ids)
 
     @work(exclusive=False, exit_on_error=False, group="export")

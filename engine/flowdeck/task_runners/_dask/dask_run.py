@@ -305,6 +305,10 @@ class DaskRun:
                 self.runs.drop(remote_run)
                 end_stopped(remote_run.run, BEFORE)
 
+    def pass_answer(self, answer: bytes) -> None:
+        """Pass an answer on to all workers: one of them asks."""
+        self.runs.call_on_helper(self._ask_workers, worker.take_answer, answer)
+
     def _ask_workers(self, function: Any, *args: Any) -> None:
         with contextlib.suppress(Exception):  # a cluster that is gone does nothing to be stopped
             self._client.run(function, *args, wait=False, callback_timeout=_ASKING)

@@ -16,6 +16,7 @@ from flowdeck.remote.parts import Part
 from flowdeck.remote.values import Reply
 from flowdeck.remote.worker import execute, stop_here
 from flowdeck.remote.worker_process import this_process
+from flowdeck.stopping import answers
 from flowdeck.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ dask: Any = distributed
 sizeof: Any = _dask_sizeof
 
 #: Of the bytes that travel between a flow and its workers; workers with another one are refused.
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5
 #: Waits for a retry that are longer than this (seconds) give the worker's thread to other tasks.
 _SECEDE: Final = 0.2
 #: Seconds between two batches of events while tasks run; each wakes the scheduler and the flow.
@@ -107,6 +108,11 @@ def hold(part: Part) -> Part:
 async def stop_task_runs(uid: str, numbers: Sequence[int], why: int) -> None:
     """Ask task runs on this worker to stop, see :func:`flowdeck.remote.worker.stop_here`."""
     stop_here(uid, numbers, why)
+
+
+async def take_answer(answer: bytes) -> None:
+    """Take the answer to a question; on most workers nobody waits for it."""
+    answers.arrive(answer)
 
 
 async def forget_flow_run(uid: str) -> None:

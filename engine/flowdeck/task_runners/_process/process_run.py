@@ -23,7 +23,7 @@ from flowdeck.remote.remote_runs import RemoteRuns
 from flowdeck.remote.values import pickling_of
 from flowdeck.runs.stopping import end_stopped
 from flowdeck.task_runners._process.pool import WorkerDied, pool
-from flowdeck.task_runners._process.wire import DONE, EVENTS, STOP, TASK, TEXTS
+from flowdeck.task_runners._process.wire import ANSWER, DONE, EVENTS, STOP, TASK, TEXTS
 from flowdeck_store import clock
 from flowdeck_store.kills import KillCount, kernel_names, memory_limit, said
 
@@ -328,6 +328,14 @@ class ProcessRun:
             self._stopping.setdefault(self._running[worker], (deadline, False))
         with contextlib.suppress(OSError):  # it is dead already
             worker.send((STOP, self._uid, [run.no], int(run.cancel_requested)))
+
+    def pass_answer(self, answer: bytes) -> None:
+        """Pass an answer on to the workers that execute something: one of them asks."""
+        with self._lock:
+            workers = list(self._running)
+        for worker in workers:
+            with contextlib.suppress(OSError):  # it is dead
+                worker.send((ANSWER, answer))
 
     def drop_queued(self) -> list[TaskRun]:
         """Take back what waits for a worker."""

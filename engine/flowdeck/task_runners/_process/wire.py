@@ -14,8 +14,8 @@ import struct
 import threading
 from typing import Any, Final
 
-#: To a worker: execute a task run, ask some to stop, forget a flow run.
-TASK, STOP, FORGET = range(3)
+#: To a worker: execute a task run, ask some to stop, forget a flow run, the answer to a question.
+TASK, STOP, FORGET, ANSWER = range(4)
 #: From a worker: it is there, events, prints, the end of a task run.
 READY, EVENTS, TEXTS, DONE = range(10, 14)
 

@@ -24,7 +24,9 @@ from flowdeck.remote.events import REMOTE, End, decode
 from flowdeck.remote.values import is_atom
 from flowdeck.remote.worker import execute, stop_here
 from flowdeck.remote.worker_process import this_process
+from flowdeck.stopping import answers
 from flowdeck.task_runners._process.wire import (
+    ANSWER,
     DONE,
     EVENTS,
     READY,
@@ -106,6 +108,8 @@ class _Service:
         while (message := self._wire.receive()) is not None:
             if message[0] == STOP:
                 stop_here(*message[1:])
+            elif message[0] == ANSWER:
+                answers.arrive(message[1])
             else:
                 self._inbox.put(message)
         # The flow's process is gone, or does not want this one any more.

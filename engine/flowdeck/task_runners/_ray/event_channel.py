@@ -45,8 +45,11 @@ _OVERDUE: Final = 30.0
 #: Messages in the actor beyond which none is taken from workers: nobody asks for them any more.
 _MOST: Final = 20_000
 
+#: Answers that the actor keeps.
+_ANSWERS: Final = 1_000
+
 #: Of what travels between a flow and its workers; clusters with another one are refused.
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5
 #: Of the actors, whatever namespace the application uses for its own.
 _NAMESPACE: Final = "flowdeck"
 
@@ -78,6 +81,7 @@ class EventQueue:
         self._messages: deque[Message] = deque()
         self._gone = 0  # messages that have come home
         self._filled = asyncio.Event()
+        self._answers: dict[str, deque[bytes]] = {}
 
     async def versions(self) -> tuple[str, int]:
         """Return which flowdeck this is, and which protocol it speaks."""
@@ -116,6 +120,18 @@ class EventQueue:
                 await asyncio.wait_for(self._filled.wait(), seconds)
         messages = list(self._messages)
         return (self._id, self._gone + len(messages)), messages
+
+    async def leave_answer(self, token: str, answer: bytes) -> None:
+        """Keep the answer to a question until whoever asks looks for it: nobody can be told
+        anything in Ray who does not ask."""
+        self._answers.setdefault(token, deque(maxlen=_ANSWERS)).append(answer)
+        while len(self._answers) > _ANSWERS:  # to questions that nobody asks any more
+            del self._answers[next(iter(self._answers))]
+
+    async def take_answer(self, token: str) -> bytes | None:
+        """Return the next answer to a question, if there is one."""
+        found = self._answers.get(token)
+        return found.popleft() if found else None
 
     async def answer_after(self, seconds: float) -> None:
         """Answer after ``seconds``: who waits for that in Ray holds no CPU meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.remote import prints
@@ -12,6 +13,7 @@ from flowdeck.remote.stuck import StuckRuns
 from flowdeck.remote.values import Reply, pickling_of
 from flowdeck.runs.stopping import end_stopped
 from flowdeck.states.transitions import crash_message
+from flowdeck.stopping.answers import token_of
 from flowdeck.task_runners._ray import event_channel, stuck, worker
 from flowdeck.task_runners._ray.calls import TaskCalls, cause_of
 from flowdeck.task_runners._ray.client_calls import ClientCalls
@@ -122,6 +124,11 @@ class RayRun:
         for text, to_stderr in texts:
             prints.write(text, to_stderr=to_stderr)
         return tail
+
+    def pass_answer(self, answer: bytes) -> None:
+        """Leave an answer with the actor, where the worker that asks looks for it."""
+        with contextlib.suppress(Exception):  # the connection is lost, and the run with it
+            self._connection.channel.actor.leave_answer.remote(token_of(answer), answer)
 
     # -- ends that are not the task's ----------------------------------------------------------------
 

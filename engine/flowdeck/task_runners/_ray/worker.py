@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import pickle
 import signal
@@ -126,6 +127,16 @@ class RayPort:
         # Nothing that was asked for may be under way when the run has ended, and the actor goes.
         if answers and not run.cancel_requested:
             ray.wait(answers, timeout=_LATE)
+
+    def answer_to(self, token: str) -> bytes | None:
+        """Look at the actor for the answer to a question; ``None``: there is none, or no actor."""
+        import ray
+
+        with contextlib.suppress(Exception):  # it is only made, or busy: the next look is soon
+            asked = self._queue.take_answer.remote(token)
+            found: bytes | None = ray.get(asked, timeout=_SLICE)
+            return found
+        return None
 
     def _ask_for_answer(self, seconds: float) -> list[Any]:
         """Return, in a list, what Ray can be asked to wait for; nothing if there is no actor."""

@@ -92,7 +92,7 @@ CREATE TABLE cache(
   key TEXT PRIMARY KEY, task INTEGER NOT NULL, us INTEGER NOT NULL, expires_us INTEGER,
   location TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
--- Requests of other processes to the process of a run: verb is cancel or kill.
+-- Requests of other processes to the process of a run: verb is cancel, kill, or answer with a content.
 CREATE TABLE control(
   id INTEGER PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, task_no INTEGER NOT NULL DEFAULT 0,
   verb TEXT NOT NULL, us INTEGER NOT NULL, by TEXT, done_us INTEGER) STRICT;

@@ -47,7 +47,7 @@ def command(ref: str, as_json: bool) -> None:
 
 def _page(reader: Reader, run: FlowRunRecord, seen: Look) -> Iterator[str]:
     from flowdeck_app.drawing.tables import section
-    from flowdeck_app.reports import failures, runs, tasks
+    from flowdeck_app.reports import failures, questions, runs, tasks
 
     yield runs.title(run, seen)
     yield ""
@@ -55,6 +55,11 @@ def _page(reader: Reader, run: FlowRunRecord, seen: Look) -> Iterator[str]:
     after = [found for no in reader.reruns(run.uid)[-_AGAIN:] if (found := reader.run(no))]
     cause = reader.cause(run)
     yield from runs.run_facts(run, seen, cause=cause, before=before, after=after)
+    asked = reader.questions(run.id)
+    for question in reader.open_questions(run.id) if run.asks else []:
+        yield ""
+        yield questions.waiting_line(question, seen, room=seen.width)
+    yield from section("Questions", [questions.asked_and_answered(q, seen) for q in asked], seen)
     yield from section("Notes", runs.notes(run, seen), seen)
     yield from section("Parameters", runs.parameters(run.params, seen), seen)
     yield from section("States", runs.history(reader.states(run.id), seen), seen)

@@ -1,0 +1,1 @@
+"""Questions that tasks and flows ask people, and wait for the answers: ``ask`` and ``pause``."""
