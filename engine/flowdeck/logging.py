@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from flowdeck.exceptions import MissingContextError
+from flowdeck.output import notebook
 from flowdeck.output.console import console as console
 from flowdeck.output.console import is_on_console
 from flowdeck.threads import active
@@ -156,7 +157,9 @@ def setup() -> None:
     refresh()
     settings = get_settings()
     console.on = settings.console
-    console.level = level_number(settings.log_level)
+    console.level = console.engine_level = level_number(settings.log_level)
+    if console.level == INFO and notebook.is_front_end():
+        console.engine_level = WARNING
     if not _ready:
         _root.propagate = False  # see _RecordHandler
         _ready = True
@@ -224,14 +227,15 @@ def line(run: Any, level: int, message: str, *, clean: bool = False) -> None:
     ):  # fmt: skip
         if _ready and not _is_in_order():
             _put_back()
-        extra = {**_extra(run), "flowdeck_clean": True}
+        hidden = console.level <= level < console.engine_level
+        extra = {**_extra(run), "flowdeck_clean": True, "flowdeck_shown": hidden}
         logging.getLogger(run.logger_name).log(level, "%s", message, extra=extra)
         return
     if level < root.level:
         return
     us = now_us()
     run.recorder.emit((LOG, run.info.uid, run.no, us, level, run.logger_name, message))
-    if console.on and level >= console.level:
+    if console.on and level >= console.engine_level:
         console.show(us, level, run.title, message)
 
 
@@ -255,7 +259,9 @@ def engine_line(run: Any, level: int, message: str) -> None:
     """
     if _ready and not _is_in_order():
         _put_back()
-    get_logger("engine").log(level, "%s", message, extra={"flowdeck_run": run})
+    hidden = console.level <= level < console.engine_level
+    extra = {"flowdeck_run": run, "flowdeck_shown": hidden}
+    get_logger("engine").log(level, "%s", message, extra=extra)
 
 
 # -- run loggers ------------------------------------------------------------------------------------

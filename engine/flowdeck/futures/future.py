@@ -174,6 +174,13 @@ class TaskFuture(Generic[R]):
     def __repr__(self) -> str:
         return f"TaskFuture({self.name!r})"
 
+    def _repr_html_(self) -> str:
+        from flowdeck.values import html
+
+        state = self.task_run.state
+        badge = html.badge(state.name, state.type.value)
+        return html.facts(f"{badge} {html.escaped(self.name)}", [("message", state.message)])
+
     def __reduce__(self) -> Any:
         raise TypeError(
             f"The future of task run {self.name!r} cannot be pickled: it belongs to this process. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowdeck.futures.future import TaskFuture, not_in_time, runs_of, seconds, value_of
 from flowdeck.inputs import nested
@@ -16,10 +16,29 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+#: Futures that a notebook shows of a list.
+_SHOWN: Final = 20
+
 
 @nested.is_a_list_of_results
 class FutureList(list[TaskFuture[R]]):
     """What ``.map`` gives: a list of futures, and what is often wanted of all of them."""
+
+    def _repr_html_(self) -> str:
+        from collections import Counter
+
+        from flowdeck.values import html
+
+        states = self.states
+        counts = Counter((state.name, state.type.value) for state in states)
+        head = " &nbsp; ".join(f"{html.badge(*kind)} {n:,}" for kind, n in counts.most_common())
+        rows = [
+            (html.escaped(future.name), html.badge(state.name, state.type.value),
+             html.escaped(state.message or "", 200))
+            for future, state in zip(self[:_SHOWN], states, strict=False)
+        ]  # fmt: skip
+        more = max(0, len(self) - _SHOWN)
+        return f"<div>{head}</div>" + html.table(("task run", "state", "message"), rows, more)
 
     @property
     def states(self) -> list[State[R]]:

@@ -10,6 +10,7 @@ from flowdeck.lifecycle import prints
 from flowdeck.lifecycle.drive import Driver
 from flowdeck.lifecycle.flow import crash, lifecycle
 from flowdeck.logging import console
+from flowdeck.output import notebook
 from flowdeck.stalls import watch
 from flowdeck.stopping import cancellation
 from flowdeck.threads import active, child_processes
@@ -72,6 +73,13 @@ def _ending(run: FlowRun, error: BaseException) -> Driver:
     return Driver(run, functools.partial(crash, error=error))
 
 
+def _in_a_notebook(run: FlowRun) -> contextlib.AbstractContextManager[None]:
+    """Where the console leaves the engine's lines out, a line that lives stands for them."""
+    if run.parent is None and console.on and console.engine_level > console.level:
+        return notebook.live_line(run)
+    return contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def _entered(run: FlowRun) -> Iterator[None]:
     """Be inside the run: context variables, prints, the list of live runs."""
@@ -82,7 +90,7 @@ def _entered(run: FlowRun) -> Iterator[None]:
     watch.begin()
     child_processes.watch()
     try:
-        with prints.captured(run.log_prints):
+        with prints.captured(run.log_prints), _in_a_notebook(run):
             yield
     finally:
         cancellation.live.pop(run.info.uid, None)

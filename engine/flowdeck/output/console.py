@@ -32,6 +32,8 @@ class Console:
 
     def __init__(self) -> None:
         self.level = INFO
+        #: The least level of the engine's own lines: in a notebook something else stands for them.
+        self.engine_level = INFO
         self.on = False
         #: Somebody draws on the terminal: nobody else is to write lines of runs there.
         self.taken = 0

@@ -104,6 +104,20 @@ class Recorded:
             found = reader.questions(run_id, no or None)
         return [RecordedQuestion(self._access, question) for question in found]
 
+    def _repr_html_(self) -> str:
+        from flowdeck.values import html
+
+        row = self.to_dict()
+        head = f"{html.badge(self.state, self.state_type.value)} {html.escaped(self.name)}"
+        left = {"name", "state", "created", "cause"}
+        facts = [(name, value) for name, value in row.items() if name not in left]
+        failure = row.get("cause") or (self.failure.message if self.failure is not None else None)
+        return html.facts(head, [*facts, ("failed of", failure), ("result", self.result_preview)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as columns."""
+        raise NotImplementedError  # pragma: no cover - both subclasses define it
+
     def result(self) -> Any:
         """Return what the run returned.
 

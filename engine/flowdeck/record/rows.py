@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,9 +17,21 @@ class Row(Protocol):
 
 R = TypeVar("R", bound=Row)
 
+#: Rows that a notebook shows.
+_SHOWN: Final = 20
+
 
 class Rows(list[R]):
     """A list of recorded things, in the order they were asked for."""
+
+    def _repr_html_(self) -> str:
+        from flowdeck.values import html
+
+        shown = [row.to_dict() for row in self[:_SHOWN]]
+        names = list(dict.fromkeys(name for row in shown for name, value in row.items() if value))
+        cells = [[html.escaped("" if (v := row.get(name)) is None else v, 200) for name in names]
+                 for row in shown]  # fmt: skip
+        return html.table(names, cells, max(0, len(self) - _SHOWN))
 
     def to_dicts(self, **options: bool) -> list[dict[str, Any]]:
         """Return a dict for each, all with the same keys.

@@ -81,6 +81,14 @@ class FlowRunView:
     def __repr__(self) -> str:
         return f"<flow run {self._run.info.name!r}, {self._run.state}>"
 
+    def _repr_html_(self) -> str:
+        from flowdeck.values import html
+
+        info, state = self._run.info, self._run.state
+        badge = html.badge(state.name, state.type.value)
+        head = f"{badge} {html.escaped(info.flow_name)} {html.escaped(info.name)}"
+        return html.facts(head, [("message", state.message)])
+
 
 def _itself(info: FlowRunInfo) -> FlowRunInfo:
     return info

@@ -283,6 +283,14 @@ class State(Generic[R]):
         data = "<not loaded>" if is_a(self.data, LazyValue) else safe_repr(self.data)
         return f"{self.name}(message={self.message!r}, type={self.type.value}, result={data})"
 
+    def _repr_html_(self) -> str:
+        from flowdeck.values import html
+        from flowdeck.values.previews import safe_repr
+
+        data = "not loaded" if is_a(self.data, LazyValue) else safe_repr(self.data)
+        rows = [("message", self.message), ("result", data)]
+        return html.facts(html.badge(self.name, self.type.value), rows)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, State):
             return NotImplemented
