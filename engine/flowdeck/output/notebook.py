@@ -27,7 +27,7 @@ _PERIOD: Final = 0.25
 _STOPPING: Final = 2.0
 
 
-class Shown(Protocol):
+class FollowedRun(Protocol):
     """What is needed here of a flow run."""
 
     flow: Any
@@ -49,7 +49,7 @@ def is_front_end() -> bool:
 
 
 @contextlib.contextmanager
-def live_line(run: Shown) -> Iterator[None]:
+def live_line(run: FollowedRun) -> Iterator[None]:
     """Show a line about a flow run inside the block, and its last one at the end."""
     line = _Line(run)
     line.begin()
@@ -62,7 +62,7 @@ def live_line(run: Shown) -> Iterator[None]:
 class _Line:
     """The line of one flow run."""
 
-    def __init__(self, run: Shown) -> None:
+    def __init__(self, run: FollowedRun) -> None:
         self._run = run
         self._began = clock.monotonic()
         self._over = threading.Event()
