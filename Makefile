@@ -25,7 +25,7 @@ DEMO_HOME := $(CURDIR)/.demo
 # Hundreds of processes import flowdeck in the tests: it is compiled once, whatever the caller's habit.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-lowest test-packages check format docs docs-screens bench pins clean
+.PHONY: help demo test test-all test-lowest test-packages check format docs docs-screens bench torture pins clean
 
 help:
 	@echo "make demo          install, run the census example, show what was recorded"
@@ -36,6 +36,7 @@ help:
 	@echo "make check         ruff, mypy --strict, pyright on signatures, import-linter"
 	@echo "make format        let ruff put the code in shape"
 	@echo "make bench         every benchmark, with the budgets of the design"
+	@echo "make torture       ten minutes of kills, locks, full disks, cancels; then every invariant"
 	@echo "make docs          the documentation as a site, in build/site"
 	@echo "make docs-screens  draw the pictures in docs/images again"
 	@echo "make pins          write the installed versions to constraints.txt"
@@ -112,6 +113,9 @@ bench: $(TEST_READY)
 	$(BIN)/python benchmarks/store_events.py
 	for engine in dask ray ray-client; do $(BIN)/python benchmarks/clusters.py --engine $$engine; done
 	$(BIN)/python benchmarks/app.py
+
+torture: $(TEST_READY)
+	$(BIN)/python tests/torture/run_torture.py
 
 docs: $(TEST_READY)
 	@$(INSTALL) -e '.[docs]'
