@@ -122,7 +122,7 @@ class transaction:  # noqa: N801 - it is used as a function is
             block.fail(_why(error))
             if not isinstance(error, Exception):
                 # Whoever stops the flow stops its tasks, too, but not before its function is over.
-                block.flow_run.unsettled.append(block)
+                block.put_off()
                 return None
         return block
 
@@ -138,7 +138,7 @@ class _Unless:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None:
             self._block.fail(_why(error))
-            self._block.flow_run.unsettled.append(self._block)
+            self._block.put_off()
 
 
 def _steps_of(block: TransactionBlock) -> Any:

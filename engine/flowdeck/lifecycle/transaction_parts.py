@@ -171,8 +171,9 @@ class TransactionBlock(Transaction):
 
     @property
     def open_runs(self) -> list[TaskRun]:
-        """The task runs of it that have not ended."""
-        return list(self._open)
+        """The task runs of it that have not ended, those of blocks that were left in haste too."""
+        inside = [part.open_runs for part in list(self._done) if isinstance(part, TransactionBlock)]
+        return [*self._open, *(run for runs in inside for run in runs)]
 
     def note(self, run: TaskRun, edges: Iterable[Edge] | None) -> None:
         """Take in a task run that was entered, with the edges from what it was given."""
@@ -212,6 +213,14 @@ class TransactionBlock(Transaction):
         """Decide for a block inside of this one whose end went well."""
         with self._lock:
             self._done.append(inner)
+
+    def put_off(self) -> None:
+        """Have it settled later: its block was struck, and the tasks have not been stopped yet."""
+        around = self.block_around
+        if around is not None and self.is_active() and around.flow_run is self.flow_run:
+            around.take_in(self)  # which is rolled back, too: last things first
+        else:
+            self.flow_run.unsettled.append(self)
 
     def decide(self, state: TransactionState) -> None:
         """Enter a state, and the blocks inside with it; from now on nothing is taken in."""

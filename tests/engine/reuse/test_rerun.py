@@ -1091,3 +1091,26 @@ def test_what_was_rolled_back_runs_again_and_what_was_committed_is_taken_over(be
     again = bench.again(first, f)
     assert bench.calls == {"none": 1, "undone": 1, "kept": 1, "bad": 1}
     assert "runs again: It was rolled back with its transaction." in bench.logs(again)
+
+
+def test_a_subflow_whose_task_runs_were_rolled_back_runs_them_again(bench: Bench) -> None:
+    @task
+    def step(name: str) -> str:
+        bench.does(name)
+        return name
+
+    @flow
+    def inner() -> str:
+        return step("inner")
+
+    @flow
+    def f() -> None:
+        with transaction():
+            inner()
+            step("bad")
+
+    bench.broken = {"bad"}
+    first = bench.run(f)
+    bench.broken = set()
+    bench.again(first, f)
+    assert bench.calls == {"inner": 1, "bad": 1}

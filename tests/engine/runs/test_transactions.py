@@ -288,6 +288,28 @@ def test_tasks_of_subflows_and_of_tasks_belong_to_the_block(bench: Bench) -> Non
     assert bench.since("in a task") == ["undo outer", "undo in a task", "undo in a subflow"]
 
 
+@pytest.mark.parametrize("fail", [True, False])
+def test_a_task_can_have_a_transaction_also_on_the_only_thread(fail: bool, bench: Bench) -> None:
+    @task
+    def both(first: str, second: str) -> None:
+        with transaction():
+            bench.step.submit(first)
+            bench.step.submit(second).wait()
+            if fail:
+                raise ValueError
+
+    @flow(task_runner=ConcurrentTaskRunner(max_workers=1))
+    def f() -> Any:
+        with transaction() as txn:
+            bench.step("before")
+            both.submit("a", "b")
+        return txn.is_committed()
+
+    assert f() is not fail
+    end = ["undo b", "undo a", "undo before"] if fail else ["hold before", "hold a", "hold b"]
+    assert bench.seen == ["before", "a", "b", *end]
+
+
 # -- async -----------------------------------------------------------------------------------------------------
 
 
@@ -469,6 +491,22 @@ def test_a_request_to_cancel_rolls_back(where: str, bench: Bench, record: Record
 
     assert f(return_state=True).name == "Cancelled"
     assert bench.seen == ["a", "undo a"]
+
+
+def test_an_interrupt_that_the_flow_catches_rolls_back_all_the_same(bench: Bench) -> None:
+    @flow
+    def f() -> Any:
+        with transaction() as outer:
+            bench.step("a")
+            with contextlib.suppress(KeyboardInterrupt), transaction() as inner:
+                bench.step("b")
+                raise KeyboardInterrupt
+        return inner, outer
+
+    inner, outer = f()
+    assert inner.is_rolled_back()
+    assert outer.is_rolled_back()
+    assert bench.seen[2:] == ["undo b", "undo a"]
 
 
 def test_a_time_limit_rolls_back_before_the_next_attempt(bench: Bench) -> None:
