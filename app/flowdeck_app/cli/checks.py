@@ -20,7 +20,9 @@ Verdict: TypeAlias = Literal["ok", "note", "warning", "bad"]
 #: File systems on which SQLite's shared memory and locks cannot be trusted.
 NETWORK: Final = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "glusterfs", "lustre", "gpfs")
 SAFE_FUSE: Final = ("fuse.ext", "fuseblk", "fusectl")
-EXTRAS: Final = {"dask": "distributed", "ray": "ray", "serve": "textual_serve"}
+EXTRAS: Final = {
+    "dask": "distributed", "ray": "ray", "serve": "textual_serve", "watch": "watchfiles",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,22 @@ def sqlite_check(version: tuple[int, ...]) -> Check:
         f"{text} has a rare bug in write-ahead logs (fixed in 3.51.3)",
         "flowdeck itself avoids it; do not write the record with other programs while flows run.",
     )
+
+
+def schedules(home: Path) -> Iterator[Check]:
+    """Check that what starts by the clock is in force."""
+    from flowdeck_app.schedules.keeping import Schedules
+
+    known = Schedules(home)
+    found = known.files.all()
+    paused = sum(schedule.paused for schedule in found)
+    wrong = [(each, known.trouble(each)) for each in found if not each.paused]
+    for schedule, trouble in wrong:
+        if trouble is not None:
+            advice = f"`flowdeck schedule resume {schedule.name}` puts it in force again."
+            yield Check(f"schedule {schedule.name}", "warning", trouble, advice)
+    if found and not any(trouble for _, trouble in wrong):
+        yield Check("schedules", "ok", f"{len(found)}, {paused} of them paused")
 
 
 def record(home: Path) -> Iterator[Check]:

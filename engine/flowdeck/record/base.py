@@ -8,6 +8,7 @@ from flowdeck.exceptions import MissingResult
 from flowdeck.record.artifacts import RecordedArtifact
 from flowdeck.record.asked import RecordedQuestion
 from flowdeck.record.pieces import RecordedFailure, RecordedState, time_of
+from flowdeck_store.explain.figures import figures_of
 from flowdeck_store.read.causes import plain
 from flowdeck_store.states import StateType
 from flowdeck_store.times import at
@@ -146,6 +147,13 @@ class Recorded:
         """A short text of what the run returned; ``None``: nothing, or it did not return."""
         found = self._result()
         return None if found is None else found.preview
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The numbers that it left: those in what it returned (as far as the record has all of its
+        text), and those that it, or a task run of it, made an artifact of, by key."""
+        with self._access as reader:
+            return figures_of(reader, *self._place)
 
     def _result(self) -> ResultRecord | None:
         with self._access as reader:

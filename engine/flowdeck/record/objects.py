@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.record.base import Recorded
 from flowdeck.record.pieces import RecordedLine
-from flowdeck.record.rows import Rows, joined, least_limit, query_text
+from flowdeck.record.rows import Rows, joined, least_limit, query_text, run_columns
 from flowdeck_store import ids
 from flowdeck_store.errors import NotFound
 from flowdeck_store.events import now_us
@@ -376,12 +376,15 @@ class RecordedRun(Recorded):
         with self._access as reader:
             return why_run(reader, self._record, now_us())
 
-    def to_dict(self, *, parameters: bool = False, results: bool = False) -> dict[str, Any]:
+    def to_dict(
+        self, *, parameters: bool = False, results: bool = False, figures: bool = False
+    ) -> dict[str, Any]:
         """Return the run as columns.
 
         Args:
             parameters: with its parameters, as ``parameters.NAME``.
             results: with what it returned as ``result``; its preview where it was not kept.
+            figures: with its numbers, as ``figures.NAME``: see :attr:`figures`.
         """
         row: dict[str, Any] = {
             "number": self.number, "name": self.name, "flow": self.flow, "state": self.state,
@@ -389,11 +392,7 @@ class RecordedRun(Recorded):
             "ended": self.ended, "duration": self.duration, "runner": self.runner,
             "tags": self.tags,
         }  # fmt: skip
-        if parameters:
-            row |= joined("parameters", self.parameters.items())
-        if results:
-            row["result"] = self.result_or_preview()
-        return row
+        return row | run_columns(self, parameters=parameters, results=results, figures=figures)
 
     def __repr__(self) -> str:
         return f"<flow run #{self.number} {self.name} ({self.flow}) {self.state}>"

@@ -15,6 +15,17 @@ class Row(Protocol):
     def to_dict(self) -> Callable[..., dict[str, Any]]: ...
 
 
+class RunOfTable(Protocol):
+    """What a flow run's columns are made of."""
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+    @property
+    def figures(self) -> dict[str, float]: ...
+    @property
+    def result_or_preview(self) -> Callable[[], Any]: ...
+
+
 R = TypeVar("R", bound=Row)
 
 #: Rows that a notebook shows.
@@ -38,7 +49,7 @@ class Rows(list[R]):
 
         Args:
             **options: as the ``to_dict`` of what is in the list takes them: ``parameters=True``
-                (of flow runs), ``inputs=True`` (of task runs), ``results=True``.
+                and ``figures=True`` (of flow runs), ``inputs=True`` (of task runs), ``results=True``.
         """
         rows = [row.to_dict(**options) for row in self]
         names = dict.fromkeys(name for row in rows for name in row)
@@ -67,6 +78,20 @@ class Rows(list[R]):
 def joined(prefix: str, values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return the columns of values that belong to a row: ``parameters.day`` and so on."""
     return {f"{prefix}.{name}": value for name, value in values}
+
+
+def run_columns(
+    run: RunOfTable, *, parameters: bool, results: bool, figures: bool
+) -> dict[str, Any]:
+    """Return the columns of a flow run that are asked for."""
+    row: dict[str, Any] = {}
+    if parameters:
+        row |= joined("parameters", run.parameters.items())
+    if figures:
+        row |= joined("figures", run.figures.items())
+    if results:
+        row["result"] = run.result_or_preview()
+    return row
 
 
 def query_text(query: object) -> str:

@@ -23,16 +23,17 @@ _NAMES: Final = {"nan": math.nan, "inf": math.inf}
 _DEPTH: Final = 3
 
 
-def figures_of(reader: Reader, run_id: int) -> dict[str, float]:
-    """Return the numbers of a flow run by name.
+def figures_of(reader: Reader, run_id: int, no: int = 0) -> dict[str, float]:
+    """Return the numbers of a run by name.
 
     Args:
         reader: of the record.
         run_id: number of the flow run.
+        no: of the task run; 0: the flow run, with what its task runs made artifacts of.
     """
-    result = reader.result(run_id, 0)
+    result = reader.result(run_id, no)
     found = numbers_in(result.preview) if result is not None and result.preview else {}
-    return {**found, **reader.artifact_numbers(run_id)}
+    return {**found, **reader.artifact_numbers(run_id, no or None)}
 
 
 def numbers_in(text: str) -> dict[str, float]:

@@ -131,6 +131,23 @@ def test_what_somebody_changed_is_told(home: Path, machine: Machine) -> None:
     assert json.loads(schedule("--json").stdout)["trouble"] == f"{timer} is gone"
 
 
+def test_doctor_says_what_is_not_in_force(home: Path, machine: Machine) -> None:
+    def said() -> list[str]:
+        told = CliRunner().invoke(flowdeck, ["doctor"]).stdout
+        return [line for line in told.splitlines() if "schedule" in line]
+
+    assert said() == []
+    made(*DAILY)
+    made(*DAILY, "--name", "b")
+    made("pause", "b")
+    assert said() == ["✓ schedules      2, 1 of them paused"]
+    (machine.config / "systemd" / "user" / list(machine.units)[3]).unlink()
+    warning, advice = said()
+    assert warning.startswith("! schedule etl   ")
+    assert warning.endswith("is gone")
+    assert "`flowdeck schedule resume etl`" in advice
+
+
 @pytest.mark.parametrize("wanted", ["systemd", "crontab", None])
 def test_without_what_starts_it_nothing_is_kept(
     home: Path, machine: Machine, wanted: str | None

@@ -165,6 +165,26 @@ def test_runs_parameters_and_results_are_one_table(record: Record) -> None:
     assert [row["inputs.depth"] for row in tasks] == ["2", None]
 
 
+def test_numbers_that_runs_left_are_columns(record: Record) -> None:
+    from flowdeck import artifact, flow, task
+
+    @task
+    def fit(depth: int) -> float:
+        artifact.number(depth / 4, key="loss")
+        return depth / 2
+
+    @flow
+    def train(depth: int) -> dict[str, object]:
+        return {"acc": fit(depth), "name": "x"}
+
+    train(1)
+    train(2)
+    rows = record.runs("flow:train", order="oldest").to_dicts(figures=True)
+    assert [(row["figures.acc"], row["figures.loss"]) for row in rows] == [(0.5, 0.25), (1.0, 0.5)]
+    (fitted,) = record.run("@last").tasks()
+    assert fitted.figures == {"result": 1.0, "loss": 0.5}
+
+
 def test_rows_become_a_data_frame_where_pandas_is(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:

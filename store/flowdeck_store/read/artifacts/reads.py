@@ -127,12 +127,13 @@ class ArtifactReads(ReaderBase):
         )
         return int(row[0]) if row else 0
 
-    def artifact_numbers(self, run_id: int) -> dict[str, float]:
-        """Return the last number under each key of a run and its task runs."""
+    def artifact_numbers(self, run_id: int, no: int | None = None) -> dict[str, float]:
+        """Return the last number under each key of a run and its task runs, or of one of these."""
+        low, high = span_with_run(run_id) if no is None else [task_run_id(run_id, no)] * 2
         found = self._rows(
             f"{_SHOWN} WHERE x.task BETWEEN ? AND ? AND x.kind = 'number' AND x.key IS NOT NULL "
             f"ORDER BY x.seq LIMIT {_NUMBERS}",
-            span_with_run(run_id),
+            (low, high),
         )
         numbers = (artifact_of(row) for row in found)
         return {

@@ -36,7 +36,7 @@ def command(ctx: click.Context, address: str | None, as_json: bool) -> None:
     from flowdeck_app.cli import checks
 
     look_after_dead()
-    found = [*checks.installation(), *checks.record(home())]
+    found = [*checks.installation(), *checks.record(home()), *checks.schedules(home())]
     code = STORE if any(check.verdict == "bad" for check in found) else OK
     if address is not None:
         from flowdeck_app.cli.addresses import try_address
