@@ -69,7 +69,8 @@ def schedule_lines(
     """
     schedule = view.schedule
     given = {**schedule.values, **schedule.texts}
-    state = "paused" if schedule.paused else view.trouble or "in force"
+    state = f"not in force: {view.trouble}" if view.trouble else "in force"
+    state = "paused" if schedule.paused else state
     pairs = [
         ("target", schedule.target),
         ("when", f"{schedule.when} ({schedule.cron})" if schedule.every else schedule.when),

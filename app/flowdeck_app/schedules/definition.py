@@ -55,6 +55,7 @@ class Schedule:
         tags: of the runs, besides :attr:`tag`.
         overlap: one of :data:`OVERLAPS`.
         environment: variables that its runs get besides those that the clock work gives.
+        starter: the Python whose flowdeck starts its runs: the one that wrote it into units or crontab.
         created_us: when it was made.
         since_us: since when it is due: since it was made, changed or resumed.
         paused: whether nothing starts it now.
@@ -74,6 +75,7 @@ class Schedule:
     tags: tuple[str, ...] = ()
     overlap: str = "skip"
     environment: Mapping[str, str] = field(default_factory=dict)
+    starter: str = ""
     created_us: int = 0
     since_us: int = 0
     paused: bool = False

@@ -7,10 +7,13 @@ again and means the same then.
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowdeck.launch import interpreters
+from flowdeck.launch.interpreters import Interpreter
 from flowdeck_app.schedules.crontab import CrontabLines
 from flowdeck_app.schedules.definition import Schedule, ScheduleError, ScheduleFiles
 from flowdeck_app.schedules.systemd import SystemdTimers
@@ -64,10 +67,14 @@ class Schedules:
         return _KINDS[schedule.clockwork](self.files.mark)
 
     def command(self, schedule: Schedule, *, by_hand: bool = False) -> list[str]:
-        """Return what starts a run of it: this flowdeck, which then takes the Python of the flow."""
+        """Return what starts a run of it: a flowdeck, which then takes the Python of the flow."""
+        own = interpreters.own()
+        starter = (
+            own if by_hand or not schedule.starter else Interpreter(Path(schedule.starter), "")
+        )
         verb = "run" if by_hand else "fire"
         words = ("--home", str(self.home.absolute()), "schedule", verb, schedule.name)
-        return interpreters.command(interpreters.own(), "flowdeck_app", *words)
+        return interpreters.command(starter, "flowdeck_app", *words)
 
     def keep(self, schedule: Schedule) -> str:
         """Put a schedule in force, new or in the place of the one of its name.
@@ -79,6 +86,7 @@ class Schedules:
             ScheduleError: the name is that of another flow's schedule, or it cannot be put in force.
             OSError: something cannot be written.
         """
+        schedule = dataclasses.replace(schedule, starter=sys.executable)
         with self.files.locked():
             before = self._present(schedule.name)
             if before is None:
@@ -139,14 +147,16 @@ class Schedules:
 
     def trouble(self, schedule: Schedule) -> str | None:
         """Say why a schedule is not in force as it should be; ``None``: as far as can be seen, it is."""
-        timers = self.timers(schedule)
-        return timers.trouble(schedule, self.command(schedule))
+        if schedule.starter and not os.path.exists(schedule.starter):
+            return f"the Python of the flowdeck that starts it, {schedule.starter}, is gone"
+        return self.timers(schedule).trouble(schedule, self.command(schedule))
 
     def _change(self, name: str, *, paused: bool) -> Schedule:
         with self.files.locked():
             before = self.files.load(name)
             since = before.since_us if before.paused == paused else now_us()
-            schedule = dataclasses.replace(before, paused=paused, since_us=since)
+            starter = before.starter if paused else sys.executable
+            schedule = dataclasses.replace(before, paused=paused, since_us=since, starter=starter)
             self._put(schedule, before)
         return schedule
 

@@ -83,9 +83,9 @@ class SystemdTimers:
             try:
                 found = path.read_text()
             except OSError:
-                return f"{path} is gone"
+                return f"{path.name} is gone"
             if found != text:
-                return f"{path} is not as flowdeck writes it"
+                return f"{path.name} is not as flowdeck writes it"
         return None
 
     def install(self, schedule: Schedule, command: Sequence[str]) -> None:

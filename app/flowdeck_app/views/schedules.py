@@ -17,9 +17,11 @@ _WRONG: Final = SIGNS[Kind.FAILED].style
 
 
 def next_text(view: ScheduleView, look: Look) -> str:
-    """Return when it is due next, or that it is paused."""
+    """Return when it is due next, or that nothing starts it."""
     if view.schedule.paused:
         return "paused"
+    if view.trouble:
+        return "not in force"
     return times.calendar(view.next_us, look.now_us, look.zone, dash=look.dash)
 
 
@@ -49,7 +51,8 @@ def _name(view: ScheduleView, look: Look) -> Cell:
 
 
 def _next(view: ScheduleView, look: Look) -> Cell:
-    return next_text(view, look), "$fd-muted" if view.schedule.paused else ""
+    style = "$fd-muted" if view.schedule.paused else _WRONG if view.trouble else ""
+    return next_text(view, look), style
 
 
 def _ended(view: ScheduleView, look: Look) -> Cell:
@@ -61,7 +64,7 @@ def _ended(view: ScheduleView, look: Look) -> Cell:
 
 def _said(view: ScheduleView, look: Look) -> Cell:
     if view.trouble:
-        return _text(f"not in force: {view.trouble}", look), _WRONG
+        return _text(view.trouble, look), _WRONG
     newest = view.firings[0] if view.firings else None
     said = newest.said if newest is not None else None
     if said and newest is not None:
@@ -75,9 +78,9 @@ SCHEDULE_COLUMNS: Final[tuple[Column[ScheduleView], ...]] = (
            fits=True, gap=2),
     Column("next", "Next", _next, 12, fits=True, gap=2),
     Column("last", "Last", last_cell, 13, gap=2),
-    Column("ended", "Started", _ended, 9, most=12, drop=3),
+    Column("ended", "Started", _ended, 9, most=12, drop=4),
     Column("missed", "Missed", missed_cell, 6, align="right", drop=1),
-    Column("overlap", "Overlap", lambda view, look: (view.schedule.overlap, "$fd-muted"), 7, drop=4,
+    Column("overlap", "Overlap", lambda view, look: (view.schedule.overlap, "$fd-muted"), 7, drop=5,
            gap=2),
-    Column("said", "What", _said, 12, grow=6, drop=2, gap=2),
+    Column("said", "What", _said, 20, grow=6, drop=2, gap=2),
 )  # fmt: skip

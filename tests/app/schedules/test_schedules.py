@@ -126,9 +126,28 @@ def test_what_somebody_changed_is_told(home: Path, machine: Machine) -> None:
     made(*DAILY)
     timer = machine.config / "systemd" / "user" / list(machine.units)[1]
     timer.write_text("[Timer]\n")
-    assert "is not as flowdeck writes it" in schedule("list").stdout
+    told = schedule("list").stdout
+    assert "not in force" in told
+    assert "is not as flowdeck writes it" in told
     timer.unlink()
-    assert json.loads(schedule("--json").stdout)["trouble"] == f"{timer} is gone"
+    assert json.loads(schedule("--json").stdout)["trouble"] == f"{timer.name} is gone"
+
+
+def test_another_installation_finds_it_in_force_and_takes_it_over_when_it_resumes(
+    home: Path, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "pipx" / "python"
+    other.parent.mkdir()
+    other.touch()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("sys.executable", str(other))
+        made(*DAILY)
+    assert str(other) in next(iter(machine.units.values()))
+    assert json.loads(schedule("--json").stdout)["trouble"] is None
+    other.unlink()
+    assert "is gone" in json.loads(schedule("--json").stdout)["trouble"]
+    assert made("resume", "etl")["trouble"] is None
+    assert str(other) not in next(iter(machine.units.values()))
 
 
 def test_doctor_says_what_is_not_in_force(home: Path, machine: Machine) -> None:

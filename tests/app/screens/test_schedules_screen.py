@@ -78,6 +78,20 @@ async def test_4_lists_schedules_and_p_pauses_and_D_removes(
     assert asked == [("pause", "load"), ("resume", "zz-x"), ("remove", "zz-x")]
 
 
+async def test_p_puts_what_somebody_removed_in_force_again(
+    app_for: Callable[..., Any], asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Schedules, "trouble", lambda self, schedule: "x.timer is gone")
+    app = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await shown(app, pilot)
+        text = screen_text(app)
+        assert "not in force" in text
+        assert "x.timer is gone" in text
+        await pilot.press("p")
+        await settle(pilot, lambda: asked == [("resume", "load")])
+
+
 async def test_enter_shows_all_of_a_schedule_that_has_no_run(
     app_for: Callable[..., Any], asked: list[Any]
 ) -> None:

@@ -152,13 +152,14 @@ class SchedulesScreen(FlowdeckScreen):
         )
 
     def action_run_pause(self) -> None:
-        """Pause it, or resume it."""
+        """Pause it; resume it if it is paused, or should be in force and is not."""
         view = self.current
         if view is None:
             return
         schedules = Schedules(self.app.home)
-        change = schedules.resume if view.schedule.paused else schedules.pause
-        said = "is in force" if view.schedule.paused else "is paused; p resumes it"
+        resumes = view.schedule.paused or view.trouble is not None
+        change = schedules.resume if resumes else schedules.pause
+        said = "is in force" if resumes else "is paused; p resumes it"
         name = view.schedule.name
         self._do(lambda given: (change(given), f"Schedule {given} {said}")[1], name)
 
