@@ -27,8 +27,14 @@ ROWS, FACTS, SLOW = "rows", "facts", "slow"
 class _Lane:
     """One thread and the reader that it opens at its first question."""
 
-    def __init__(self, name: str, home: Path) -> None:
-        self._home = home
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        open_reader: Callable[[Path], Reader],
+        before: Callable[[Reader], object] | None,
+    ) -> None:
+        self._home, self._open, self._before = home, open_reader, before
         self._reader: Reader | None = None
         self.closed = False
         self.pool = ThreadPoolExecutor(1, thread_name_prefix=f"flowdeck-{name}")
@@ -38,7 +44,9 @@ class _Lane:
         if self.closed:
             raise RuntimeError("the store access is closed")
         if self._reader is None:
-            self._reader = Reader.open(self._home)
+            self._reader = self._open(self._home)
+        if self._before is not None:
+            self._before(self._reader)
         return work(self._reader)
 
     def interrupt(self) -> None:
@@ -58,10 +66,18 @@ class StoreAccess:
 
     Args:
         home: flowdeck's home folder; the store in it may not exist yet.
+        open_reader: opens the reader of a lane.
+        before: what is done with it before each question.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(
+        self,
+        home: Path,
+        open_reader: Callable[[Path], Reader] = Reader.open,
+        before: Callable[[Reader], object] | None = None,
+    ) -> None:
         self.home = home
+        self._open, self._before = open_reader, before
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -72,7 +88,7 @@ class StoreAccess:
                 raise RuntimeError("the store access is closed")
             lane = self._lanes.get(name)
             if lane is None:
-                lane = self._lanes[name] = _Lane(name, self.home)
+                lane = self._lanes[name] = _Lane(name, self.home, self._open, self._before)
             return lane
 
     async def ask(self, work: Callable[[Reader], T], lane: str = FACTS) -> T:

@@ -32,8 +32,8 @@ class Action:
         help: one sentence.
         group: heading in the help and in the docs.
         rank: place in the footer, low first; ``None`` keeps it out of the footer.
-        scope: ``view`` acts outside inputs, ``form`` inside dialogs with inputs. Keys are unique
-            within a scope.
+        scope: ``view`` acts outside inputs, ``form`` inside dialogs with inputs, ``replay`` on the
+            line of a replay. Keys are unique within a scope.
         guard: name of the screen's property that says whether it is possible now.
         cli: the same thing on the command line, ``RUN``, ``TASK_RUN`` and ``TARGET`` as in its
             usage texts.
@@ -178,6 +178,7 @@ def _a(
 
 _MOVE, _GO, _FIND, _VIEW = "Move", "Go", "Find", "View"
 _RUN, _MARK, _TAKE, _APP, _FORM = "Run", "Mark", "Take out", "App", "In forms"
+_REPLAY = "In a replay"
 
 # fmt: off
 REGISTRY: Final = ActionRegistry((
@@ -251,6 +252,8 @@ REGISTRY: Final = ActionRegistry((
     _a("view.tree", "X", "Subflows", "Show tasks, timeline and log with those of all subflows, or the run alone.",
        _VIEW, 39, guard="can_tree", cli="flowdeck tasks RUN --tree"),
     _a("view.fold", "Z", "Fold", "Fold the subflow under the cursor, or unfold it.", _VIEW, 53, guard="can_fold"),
+    _a("view.replay", "H", "Replay", "Replay the record: show the run as it was at a moment. Nothing is run again.",
+       _VIEW, 49),
     _a("view.mine", "O", "Mine only", "Leave out the lines that the engine writes in every run; again shows all.", _VIEW, 41,
        cli="flowdeck logs RUN --mine"),
     _a("view.patterns", "i", "Patterns", "Show lines that differ only in numbers as one, with how many there are.", _VIEW, 43,
@@ -276,6 +279,16 @@ REGISTRY: Final = ActionRegistry((
     _a("app.copy_selection", "ctrl+c", "Copy selection", "Copy the selected text; without one says how to quit.", _APP),
     _a("app.suspend", "ctrl+z", "Suspend", "Back to the shell; its fg returns.", _APP, guard="can_suspend"),
     _a("app.quit", "q ctrl+q", "Quit", "Leave; runs go on.", _APP, 99),
+
+    _a("replay.play", "space", "Play", "Play the record on from this moment, or pause.", _REPLAY, 1, scope="replay"),
+    _a("replay.back", "left h", "Back", "The moment at which something last changed before.", _REPLAY, 2, scope="replay"),
+    _a("replay.forward", "right l", "Forward", "The moment at which something next changes.", _REPLAY, 3, scope="replay"),
+    _a("replay.faster", "plus", "Faster", "Play faster.", _REPLAY, 4, scope="replay"),
+    _a("replay.slower", "minus", "Slower", "Play more slowly.", _REPLAY, scope="replay"),
+    _a("replay.leap_back", "pageup", "Leap back", "Back by a twentieth of the run.", _REPLAY, scope="replay"),
+    _a("replay.leap_forward", "pagedown", "Leap on", "On by a twentieth of the run.", _REPLAY, scope="replay"),
+    _a("replay.first", "home g", "First", "The beginning of the run.", _REPLAY, scope="replay"),
+    _a("replay.live", "end G", "Live", "End the replay: show the run as it is now.", _REPLAY, 5, scope="replay"),
 
     _a("form.run", "ctrl+r f5", "Run", "Start with these values.", _FORM, 10, scope="form"),
     _a("form.copy", "ctrl+y", "Copy command", "Copy the command that does the same.", _FORM, 20, scope="form"),

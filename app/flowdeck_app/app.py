@@ -128,7 +128,10 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
     @property
     def look(self) -> Look:
         """Clock, signs, zone and time mode of this moment."""
-        return Look(self.clock(), self.symbols, self.zone, self.times)
+        shown = self.visible_screens() if self.is_running else []
+        moment = getattr(shown[0], "moment_us", None) if shown else None
+        now = self.clock() if moment is None else moment
+        return Look(now, self.symbols, self.zone, self.times)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the colours of states."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from textual.widget import Widget
     from textual.worker import Worker
 
+    from flowdeck_app.access import StoreAccess
+
 #: A reading may take this share of the time: after one that took 20 ms, 80 ms of rest.
 _REST: float = 4.0
+
+
+def records_of(widget: Widget) -> StoreAccess:
+    """Return what a widget of a screen reads the record through: the screen's own access where it
+    shows the record of another moment, else the app's."""
+    access = getattr(widget.screen, "access", None) or getattr(widget.app, "access")  # noqa: B009
+    return cast("StoreAccess", access)
 
 
 class Renewal:

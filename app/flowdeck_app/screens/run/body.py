@@ -24,6 +24,7 @@ from flowdeck_app.screens.run.panes import (
     TreeChoice,
 )
 from flowdeck_app.screens.run.path import PathLegend
+from flowdeck_app.screens.run.replay import Scrubber
 from flowdeck_app.screens.run.tables import ResultTable
 from flowdeck_app.screens.run.tasks import TasksPane
 from flowdeck_app.screens.run.workers import WorkersPane
@@ -67,7 +68,9 @@ class RunBody(Living, Vertical):
 
     app: HostApp  # narrower than Textual's, for the checker
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("view.tree", "view.fold", "view.all")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("view.tree", "view.fold", "view.all", "view.replay")
+    ]
 
     class ChoicesCleared(Message):
         """No chip is filtered by any more."""
@@ -81,6 +84,7 @@ class RunBody(Living, Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield tabs, filters and panes."""
+        yield Scrubber(self.run_id, id="replay")
         yield TabStrip(TABS, id="run-tabs")
         yield TaskFilter(id="task-query")
         yield LogFilter(id="log-query")
@@ -172,6 +176,10 @@ class RunBody(Living, Vertical):
         """Whether there is something to fold."""
         return self.below.whole and self.tab in BY_TASK
 
+    def action_view_replay(self) -> None:
+        """Show the run as it was at a moment of the past, and move that."""
+        self.query_one(Scrubber).begin()
+
     def action_view_tree(self) -> None:
         """Show tasks, timeline and log with those of all subflows, or the run's own again."""
         self.show_tree(TreeChoice(not self.below.whole, self.below.folded))
@@ -236,7 +244,8 @@ class RunBody(Living, Vertical):
 
     def _tab_shown(self) -> None:
         self.renew()
-        self.focus_rows()
+        if not self.query_one(Scrubber).has_focus:  # its keys go on to be those of the replay
+            self.focus_rows()
         self.screen.refresh_bindings()
 
     def show_tasks(self) -> None:
@@ -363,7 +372,7 @@ class RunBody(Living, Vertical):
         elif self.tab == "tasks" and self.tasks.grouped:
             self.change_grouping()
         else:
-            return False
+            return self.query_one(Scrubber).leave()
         return True
 
     @on(QueryBar.Changed)

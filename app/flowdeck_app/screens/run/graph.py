@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 from textual import on
 
 from flowdeck_app.access import SLOW
-from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.screens.run.panes import ReadingFailed, TaskPicked
 from flowdeck_app.views.graph.draw import INSIDE, Shown
 from flowdeck_app.views.run_header import zero_us
@@ -65,7 +65,7 @@ class GraphPane(GraphView):
         end = run.ended_us if run is not None and run.ended_us is not None else now
         total = max(1, end - zero_us(run)) if run is not None else None
         opened, path = frozenset(self._opened), self._path
-        shown, runs = await self.app.access.ask(
+        shown, runs = await records_of(self).ask(
             lambda reader: read_graph(reader, [self.run_id], end, total, opened, path), SLOW
         )
         self._runs = runs

@@ -153,6 +153,9 @@ class RunHeader(Living, Vertical):
             )
         else:
             self.query_one("#run-trouble", Headline).say()
+        if not run.is_final:
+            self._told_of = None
+            self.set_class(False, "-why")
         if run.is_final and _as_ended(run) != self._told_of:
             self._reading_why.ask()
 

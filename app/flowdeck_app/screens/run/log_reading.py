@@ -33,12 +33,14 @@ _OFTEN: Final = 0.3
 
 @dataclass(frozen=True, slots=True)
 class LogSubject:
-    """Of which lines: the run, whether with all that is below it, the filter."""
+    """Of which lines: the run, whether with all that is below it, the filter; in a replay also how
+    often it went back, as lines are there no more then."""
 
     access: StoreAccess
     run_id: int
     whole: bool
     query: str
+    turns: int = 0
 
     def run_ids(self, reader: Reader) -> list[int]:
         """Return the runs whose lines these are."""

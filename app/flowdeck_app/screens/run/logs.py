@@ -12,6 +12,7 @@ from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.amounts import number
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
+from flowdeck_app.screens.parts.renewal import records_of
 from flowdeck_app.screens.parts.strips import Line
 from flowdeck_app.screens.run.log_reading import LevelReading, LogSubject, PatternReading
 from flowdeck_app.screens.run.panes import ReadingFailed, RunLog
@@ -81,7 +82,9 @@ class LogsPane(Living, Vertical):
     def renew(self, query: str) -> None:
         """Read the lines anew, under a filter."""
         self._query = query
-        subject = LogSubject(self.app.access, self.run_id, self.log_view.whole, query)
+        playhead = getattr(self.screen, "playhead", None)
+        turns = 0 if playhead is None else playhead.turns
+        subject = LogSubject(records_of(self), self.run_id, self.log_view.whole, query, turns)
         if self.patterns:
             self._folding.ask(subject)
         else:

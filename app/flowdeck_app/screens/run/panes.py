@@ -17,7 +17,7 @@ from flowdeck_app.access import SLOW
 from flowdeck_app.drawing.ansi import without_colours
 from flowdeck_app.log_sources import LogSource
 from flowdeck_app.screens.parts.fact_list import PanelView
-from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.sources import TimelineSource, group_bars, worker_bars
 from flowdeck_app.tree_sources import TimelineTreeSource
 from flowdeck_app.views.facts import run_rows
@@ -97,7 +97,7 @@ class TimelinePane(Timeline):
         super().__init__(**names)
         self.run_id, self.lanes = run_id, lanes
         self.below = TreeChoice()
-        self._bars_of: tuple[str, str, TreeChoice] | None = None
+        self._bars_of: tuple[object, ...] | None = None
 
     def show_run(self, run: FlowRunRecord) -> None:
         """Draw from the start of the run to its end."""
@@ -106,12 +106,13 @@ class TimelinePane(Timeline):
     def renew(self, query: str) -> None:
         """Read the bars anew; only those of task runs are filtered."""
         by_task = self.lanes == LANES[0]
-        wanted = (self.lanes, query if by_task else "", self.below if by_task else TreeChoice())
+        access = records_of(self)
+        below = self.below if by_task else TreeChoice()
+        wanted = (self.lanes, query if by_task else "", below, access)
         if wanted == self._bars_of:
             self.reload()
             return
         self._bars_of = wanted
-        access = self.app.access
         if by_task and self.below.whole:
             self.show(TimelineTreeSource(access, self.run_id, query, self.below.folded))
         elif by_task:
@@ -167,7 +168,7 @@ class ParamsPane(PanelView):
     async def _load(self) -> None:
         run = self._run
         if run is not None:
-            found = await self.app.access.ask(lambda reader: reader.provenance(run.id), SLOW)
+            found = await records_of(self).ask(lambda reader: reader.provenance(run.id), SLOW)
             if found != self._ran_as:
                 self._ran_as = found
                 self.fill(run_rows(run, self.look, found), subject=run.id)
@@ -199,7 +200,7 @@ class RunLog(LogView):
         super().__init__(**names)
         self.run_id = run_id
         self.whole = False
-        self._lines_of: tuple[str, bool] | None = None
+        self._lines_of: tuple[object, ...] | None = None
         self._names = Renewal(self, self._load_names, self._failed, rest=0.05)
 
     class FirstWanted(Message):
@@ -230,17 +231,18 @@ class RunLog(LogView):
         """Read the lines anew, under a filter."""
         self.repeats = {}
         self.task_cells = self._origin_cells()
-        if (query, self.whole) == self._lines_of:
+        wanted = (query, self.whole, records_of(self))
+        if wanted == self._lines_of:
             self.reload()
             return
-        self._lines_of = query, self.whole
+        self._lines_of = wanted
         self.marked = texts_in(query)
         self.empty = (
             ("Nothing matches", "esc clears the filter")
             if query
             else ("No log lines yet", "Lines appear here as the flow writes them")
         )
-        self.show(LogSource(self.app.access, self.run_id, None, query, whole=self.whole))
+        self.show(LogSource(records_of(self), self.run_id, None, query, whole=self.whole))
         self.set_follow(True)
 
     def _origin_cells(self) -> int:
@@ -263,7 +265,7 @@ class RunLog(LogView):
         ids = self.unnamed()
         if not ids:
             return
-        tasks = await self.app.access.ask(lambda reader: reader.tasks_by_ids(ids))
+        tasks = await records_of(self).ask(lambda reader: reader.tasks_by_ids(ids))
         labels = {task.id: task.label for task in tasks}
         runs = self.source.runs if isinstance(self.source, LogSource) else {}
         names = {id_: origin_name(id_, labels.get(id_, ""), runs) for id_ in ids}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 from textual.message import Message
 
 from flowdeck_app.access import SLOW
-from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.screens.parts.strips import Line
 from flowdeck_app.screens.run.panes import ReadingFailed
 from flowdeck_app.views.critical_path import PathMarks, legend, read_marks
@@ -77,7 +77,7 @@ class PathLegend(Line):
         ended = (run.id, run.ended_us, run.counts) if run.is_final else None
         if ended is not None and ended == self._marks_of:
             return
-        marks = await self.app.access.ask(lambda reader: read_marks(reader, run, now), SLOW)
+        marks = await records_of(self).ask(lambda reader: read_marks(reader, run, now), SLOW)
         self._marks_of = ended
         if marks is not None:
             self._marks = marks

@@ -14,7 +14,7 @@ from flowdeck_app.events.living import Living
 from flowdeck_app.log_sources import LogSource
 from flowdeck_app.screens.parts.fact_list import PanelView
 from flowdeck_app.screens.parts.reasons import read_reasons
-from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.screens.parts.strips import PaneTabs
 from flowdeck_app.views.facts import PanelRow, input_rows, state_rows, why_rows
 from flowdeck_app.views.results import result_panel
@@ -119,7 +119,7 @@ class TaskPreview(Living, Vertical):
         else:
             self.log_view.start_us = self._start_us
             self.log_view.empty = ("No log lines", "This task has not logged anything")
-            self.log_view.show(LogSource(self.app.access, record.run_id, record.no))
+            self.log_view.show(LogSource(records_of(self), record.run_id, record.no))
             self.log_view.set_follow(True)
 
     def reload(self) -> None:
@@ -164,7 +164,7 @@ class TaskPreview(Living, Vertical):
         record, tab, look = self.record, self.tab, self.app.look
         if record is None or tab == "logs":
             return
-        rows = await self.app.access.ask(lambda reader: tab_rows(reader, record, tab, look))
+        rows = await records_of(self).ask(lambda reader: tab_rows(reader, record, tab, look))
         if self.record is not None and self.record.id == record.id:
             self.query_one(f"#preview-{tab}", PanelView).fill(rows, subject=record.id)
 

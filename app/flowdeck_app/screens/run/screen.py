@@ -33,6 +33,7 @@ from flowdeck_app.screens.run.reading import (
     read_run,
     trail_of,
 )
+from flowdeck_app.screens.run.replaying import Replays
 from flowdeck_app.screens.run.tasks import TasksPane
 from flowdeck_app.widgets.chips import StateChips
 from flowdeck_app.widgets.lines.view import LineView
@@ -61,7 +62,7 @@ PARTS: Final[dict[str, Part]] = {"logs": "logs", "params": "run"}
 FIGURES_REST: Final = 1.5
 
 
-class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
+class RunScreen(AnnotatesRuns, AnswersRuns, Replays, FlowdeckScreen):
     """A flow run, live while it goes on.
 
     Args:
@@ -176,7 +177,7 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
         self._reading_figures.ask()
 
     async def _load_run(self) -> None:
-        found = await self.app.access.ask(lambda reader: read_run(reader, self.run_id))
+        found = await self.access.ask(lambda reader: read_run(reader, self.run_id))
         before, self.known = self.known, found
         if self.app.screen is self:
             self.app.watch_closely(found is not None and not found.run.is_final)
@@ -195,7 +196,7 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     async def _load_figures(self) -> None:
         run = self.run
         if run is not None:
-            self.figures = await self.app.access.ask(lambda reader: read_figures(reader, run), SLOW)
+            self.figures = await self.access.ask(lambda reader: read_figures(reader, run), SLOW)
             self.header.show_figures(self.figures)
             self.body.show_groups(self.groups)
 
@@ -296,7 +297,7 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     @property
     def can_cancel(self) -> bool | None:
         """Whether the run goes on."""
-        return self.run is not None and not self.run.is_final
+        return self.run is not None and not self.run.is_final and self.playhead is None
 
     @property
     def can_cancel_task(self) -> bool | None:
@@ -323,13 +324,13 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
 
     def action_run_cancel(self) -> None:
         """Ask, then cancel; within five seconds of that, kill."""
-        if self.run is not None and not self.run.is_final:
+        if self.run is not None and self.can_cancel:
             self.stopping.cancel_run(self.run)
 
     def action_run_cancel_task(self) -> None:
         """Ask, then cancel the task run under the cursor."""
         task = self.body.tasks.chosen
-        if task is not None and not is_final(task.code, task.named):
+        if task is not None and self.can_cancel_task:
             self.stopping.cancel_task(task)
 
     def action_run_again(self) -> None:
@@ -358,7 +359,7 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
         """Put the cursor on the next failed task run; it is shown on the Tasks tab."""
         chosen = self.body.tasks.chosen
         after = chosen.no if chosen is not None and self.tab == "tasks" else 0
-        found = await self.app.access.ask(lambda reader: reader.next_problem(self.run_id, after))
+        found = await self.access.ask(lambda reader: reader.next_problem(self.run_id, after))
         if found is None:
             if self.can_see_error:
                 self.action_go_error()
@@ -387,7 +388,7 @@ class RunScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
         run = self.run
         if run is not None:
             now = self.look.now_us
-            text = await self.app.access.ask(lambda reader: run_markdown(reader, run, now), SLOW)
+            text = await self.access.ask(lambda reader: run_markdown(reader, run, now), SLOW)
             self.app.copy(text, "the run as Markdown")
 
     def action_take_export(self) -> None:

@@ -14,6 +14,7 @@ from flowdeck_app.drawing.columns import Column
 from flowdeck_app.drawing.pieces import joined
 from flowdeck_app.drawing.signs import BUCKET_KINDS, SIGNS, worst_of
 from flowdeck_app.drawing.times import duration
+from flowdeck_app.screens.parts.renewal import records_of
 from flowdeck_app.sources import ListSource
 from flowdeck_app.views.chips import chips
 from flowdeck_app.widgets.lines.messages import Opened
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from textual.content import Content
 
+    from flowdeck_app.access import StoreAccess
     from flowdeck_app.drawing.look import Look
     from flowdeck_app.host import HostApp
     from flowdeck_app.widgets.guard import Names
@@ -169,6 +171,7 @@ class ResultTable(TableView[ResultRow]):
         )
         self.run_id = run_id
         self._own = "flow"
+        self._read_by: StoreAccess | None = None
 
     def show_run(self, run: FlowRunRecord) -> None:
         """Call what the flow itself returned by the flow's name."""
@@ -176,12 +179,14 @@ class ResultTable(TableView[ResultRow]):
 
     def renew(self, query: str) -> None:
         """Read the results anew; there is no filter."""
-        if isinstance(self.source, ListSource):
+        access = records_of(self)
+        if isinstance(self.source, ListSource) and access is self._read_by:
             self.reload()
             return
+        self._read_by = access
         self.show(
             ListSource(
-                self.app.access,
+                records_of(self),
                 self._read,
                 key=lambda row: row.record.task,
                 text=lambda row: f"{row.name} {row.record.type} {row.record.preview}",

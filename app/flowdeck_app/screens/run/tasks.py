@@ -11,6 +11,7 @@ from flowdeck_app.drawing.amounts import number
 from flowdeck_app.drawing.cells import clean
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
+from flowdeck_app.screens.parts.renewal import records_of
 from flowdeck_app.screens.parts.strips import Line
 from flowdeck_app.screens.run.panes import LANES, RunLog, TaskPicked, TimelinePane, TreeChoice
 from flowdeck_app.screens.run.preview import TaskPreview
@@ -60,7 +61,7 @@ class TasksPane(Living, Horizontal):
         self._n_tasks = 0
         self._filter = ""
         self.below = TreeChoice()
-        self._rows_of: tuple[str, str, TreeChoice] | None = None
+        self._rows_of: tuple[object, ...] | None = None
 
     def compose(self) -> ComposeResult:
         """Yield tables and preview, and the log beside them."""
@@ -125,7 +126,7 @@ class TasksPane(Living, Horizontal):
     def renew(self, query: str) -> None:
         """Read anew what is shown, under a filter."""
         self._filter = query
-        if self._rows_of != (query, self.order, self.below):
+        if self._rows_of != (query, self.order, self.below, records_of(self)):
             self.table.empty = (
                 ("Nothing matches", "esc clears the filter")
                 if query
@@ -143,8 +144,8 @@ class TasksPane(Living, Horizontal):
         self.say_status()
 
     def _show_source(self, key: Hashable = None) -> None:
-        self._rows_of = (self._filter, self.order, self.below)
-        access, shown = self.app.access, (self.run_id, self._filter, self.order)
+        self._rows_of = (self._filter, self.order, self.below, records_of(self))
+        access, shown = records_of(self), (self.run_id, self._filter, self.order)
         if self.below.whole:
             self.table.show(TaskTreeSource(access, *shown, self.below.folded), key=key)
         else:

@@ -14,7 +14,7 @@ from flowdeck_app.drawing.cells import Cell, clean
 from flowdeck_app.drawing.columns import Column
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
-from flowdeck_app.screens.parts.renewal import Renewal
+from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.screens.parts.strips import Line
 from flowdeck_app.views.workers import RunWorker, doing, read_dashboard, read_workers, trend
 from flowdeck_app.widgets.lines.messages import Opened
@@ -158,7 +158,7 @@ class WorkersPane(Living, Vertical):
     async def _count(self) -> None:
         """Count the processes that were looked at; cheaply, as nobody sees the list."""
         run_id = self.run_id
-        samples = await self.app.access.ask(lambda reader: reader.last_samples(run_id), SLOW)
+        samples = await records_of(self).ask(lambda reader: reader.last_samples(run_id), SLOW)
         self._say_count({sample.worker for sample in samples})
 
     def _say_count(self, names: set[str]) -> None:
@@ -168,7 +168,7 @@ class WorkersPane(Living, Vertical):
     async def _read(self) -> None:
         now = self.table.look.now_us
         run_id = self.run_id
-        rows, self._dashboard = await self.app.access.ask(
+        rows, self._dashboard = await records_of(self).ask(
             lambda reader: (read_workers(reader, run_id, now), read_dashboard(reader, run_id)), SLOW
         )
         source = self.table.source
