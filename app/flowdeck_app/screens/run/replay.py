@@ -1,7 +1,7 @@
 """The replay of a run: a line that says which moment of the record is shown, and moves it.
 
 While it is on, the screen of the run reads through :attr:`Playhead.access`, whose record ends at that
-moment (:mod:`flowdeck_store.explain.replay_reader`): every view shows it without knowing of a replay.
+moment (:mod:`flowdeck_store.read.replay.reader`): every view shows it without knowing of a replay.
 Nothing is run again.
 """
 
@@ -22,8 +22,8 @@ from flowdeck_app.drawing.signs import SIGNS, Kind
 from flowdeck_app.drawing.times import duration
 from flowdeck_app.widgets.strip_widget import StripWidget
 from flowdeck_store.errors import StoreError
-from flowdeck_store.explain.replay import History, read_history
-from flowdeck_store.explain.replay_reader import ReplayReader
+from flowdeck_store.read.replay.history import History, read_history
+from flowdeck_store.read.replay.reader import ReplayReader
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from flowdeck_app.access import StoreAccess
     from flowdeck_app.screens.run.replay import Playhead, Scrubber
-    from flowdeck_app.screens.run.screen import RunScreen
 
 
 class Replays:
@@ -20,10 +19,15 @@ class Replays:
     playhead: Playhead | None = None
 
     @property
+    def _replaying_screen(self) -> Any:
+        return self
+
+    @property
     def access(self) -> StoreAccess:
         """Reads the record: as of the moment that is shown."""
-        app = cast("RunScreen", self).app
-        return app.access if self.playhead is None else self.playhead.access
+        if self.playhead is not None:
+            return self.playhead.access
+        return cast("StoreAccess", self._replaying_screen.app.access)
 
     @property
     def moment_us(self) -> int | None:
@@ -33,10 +37,10 @@ class Replays:
     def on_scrubber_moved(self, message: Scrubber.Moved) -> None:
         """Show another moment, or the run as it is now."""
         message.stop()
-        screen = cast("RunScreen", self)
-        changed = self.playhead is not message.playhead
-        self.playhead = message.playhead
+        screen = self._replaying_screen
+        changed, self.playhead = self.playhead is not message.playhead, message.playhead
         screen.reload()
         if changed:
-            screen.body.focus_rows() if message.playhead is None else None
             screen.refresh_bindings()
+            if message.playhead is None:
+                screen.body.focus_rows()

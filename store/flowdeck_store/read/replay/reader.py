@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from flowdeck_store.explain.replay import History, RunMoment
     from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord
+    from flowdeck_store.read.replay.history import History, RunMoment
 
 #: Tables whose rows have a time, by its column.
 _TIMED: Final = {

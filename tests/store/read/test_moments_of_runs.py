@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowdeck_store.explain.replay import StateChange, moment_of, read_history
-from flowdeck_store.explain.replay_reader import ReplayReader
 from flowdeck_store.read.reader import Reader
+from flowdeck_store.read.replay.history import StateChange, moment_of, read_history
+from flowdeck_store.read.replay.reader import ReplayReader
 from flowdeck_store.states import COMPLETED, FAILED, PENDING, RUNNING, SCHEDULED
 from store_builder import SECOND, T0, StoreBuilder
 
