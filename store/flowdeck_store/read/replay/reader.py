@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Self
 
-from flowdeck_store.file.ddl import COUNTERS
+from flowdeck_store.file.tables.ddl import COUNTERS
 from flowdeck_store.ids import number_of, run_of
 from flowdeck_store.read.reader import Reader
 from flowdeck_store.states import BUCKETS, bucket
