@@ -87,6 +87,7 @@ class Task(TaskDefinition[P, R]):
         self.retry_condition_fn = given["retry_condition_fn"]
         self.always = bool(given["always"])
         self.timeout_seconds = time_limit(given["timeout_seconds"])
+        self.map_batch = whole_number("map_batch", given["map_batch"])
         self.log_prints = given["log_prints"]
         self.persist_result = given["persist_result"]
         refuse_storage(

@@ -191,6 +191,8 @@ def map_sync(run: FlowRun, call: MapCall, waited: Waited | None, return_state: b
     for i, child in enumerate(call.children(_with_values(parameters))):
         task_run = task_calls.submit(run, task, child, waited, i, edges, call.common)
         futures.append(TaskFuture(task_run))
+    if task.map_batch:
+        run.runner.map_is_over()
     if not return_state:
         return futures
     waiting.wait([future.task_run for future in futures])
@@ -211,6 +213,8 @@ async def map_async(
     for i, child in enumerate(call.children(_with_values(parameters))):
         task_run = await task_calls.submit_async(run, task, child, waited, i, edges, call.common)
         futures.append(AsyncTaskFuture(task_run))
+    if task.map_batch:
+        run.runner.map_is_over()
     if not return_state:
         return futures
     await waiting.wait_async([future.task_run for future in futures])

@@ -133,6 +133,10 @@ class TaskOptions(TypedDict, total=False):
         _text("called with (transaction) when a transaction is undone in which it completed."),
     ]
     on_commit: Annotated[Hooks | None, _text("the same, when the transaction holds.")]
+    map_batch: Annotated[
+        int | None,
+        Option("how many runs of a ``.map()`` go to a worker process or Dask worker together."),
+    ]
     viz_return_value: Annotated[Any, Option("accepted, without effect.")]
 
 

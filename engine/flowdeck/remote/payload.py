@@ -106,12 +106,15 @@ class Packer:
         self._info: tuple[int, bytes] | None = None
         self._codes: dict[tuple[Any, ...], tuple[TaskDefinition[Any, Any], bytes]] = {}
 
-    def pack(self, run: TaskRun, *, retries: int | None = None) -> Payload:
+    def pack(
+        self, run: TaskRun, *, retries: int | None = None, hands_back: bool = False
+    ) -> Payload:
         """Return the payload of a task run.
 
         Args:
             run: it was admitted, and its foreign upstreams have ended.
             retries: more of them than the task itself asks for.
+            hands_back: an attempt that is to be tried again comes home, for others wait behind it.
 
         Raises:
             UnpicklableInput: an argument, or the function, cannot be pickled.
@@ -131,7 +134,7 @@ class Packer:
             tuple(links.allowed),
             tuple(links.uids),
             keeps,
-            run.slots is Slots.HELD,
+            hands_back or run.slots is Slots.HELD,
             run.run_count,
             run.started_us,
         )

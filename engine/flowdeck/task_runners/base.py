@@ -140,6 +140,9 @@ class BaseTaskRunner:
         """For subclasses."""
         raise NotImplementedError  # pragma: no cover
 
+    def map_is_over(self) -> None:
+        """All runs of a ``.map()`` that are ready have been submitted, see the option ``map_batch``."""
+
     def tracks(self, run: TaskRun) -> bool:
         """Say whether the runner's engine itself can wait for this upstream."""
         return self.tracks_dependencies and run.owner is not None and run.owner.runner is self

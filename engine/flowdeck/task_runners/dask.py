@@ -203,6 +203,10 @@ class DaskTaskRunner(BaseTaskRunner):
         assert self._dask_run is not None
         self._dask_run.submit(run)
 
+    def map_is_over(self) -> None:
+        if self._dask_run is not None:
+            self._dask_run.flush()
+
     def tracks(self, run: TaskRun) -> bool:
         """Say whether Dask can be told to wait for this upstream."""
         return (

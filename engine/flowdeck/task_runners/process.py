@@ -57,6 +57,10 @@ class ProcessTaskRunner(BaseTaskRunner):
         assert self._process_run is not None
         self._process_run.submit(run)
 
+    def map_is_over(self) -> None:
+        if self._process_run is not None:
+            self._process_run.flush()
+
     def cancel(self, run: TaskRun) -> None:
         """Drop the run if it waits for a worker, else have its function stop, or its process end."""
         if self._process_run is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dask.base import annotate
 
 from flowdeck.task_runners._dask import worker
+from flowdeck.task_runners._dask.together import BatchItem, Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ class DaskCall(NamedTuple):
     args: tuple[Any, ...]
     #: In force where the task was submitted.
     annotations: dict[str, Any]
+    #: All that are in it, if it is :func:`flowdeck.task_runners._dask.worker.run_tasks`.
+    together: tuple[RemoteRun, ...] = ()
 
     @property
     def size(self) -> int:
@@ -69,15 +72,24 @@ class Graphs:
                 # `dask.annotate` that these calls were not made in.
                 futures = contextvars.Context().run(self._map, calls)
                 for call, future in zip(calls, futures, strict=True):
-                    call.remote_run.handle = future
+                    self._note(call, future)
         except Exception as problem:
             for call in calls:
-                self._on_error(call.remote_run, problem)
+                for remote_run in call.together or (call.remote_run,):
+                    self._on_error(remote_run, problem)
+
+    def _note(self, call: DaskCall, future: Any) -> None:
+        if not call.together:
+            call.remote_run.handle = future
+            return
+        together = Together(self._client, future, list(call.together))
+        for index, remote_run in enumerate(call.together):
+            remote_run.handle = BatchItem(together, index)
 
     def _map(self, calls: list[DaskCall]) -> list[Any]:
         with annotate(**calls[0].annotations):
             futures: list[Any] = self._client.map(
-                worker.run_task,
+                worker.run_tasks if calls[0].together else worker.run_task,
                 *zip(*(call.args for call in calls), strict=True),
                 key=[call.key for call in calls],
                 pure=False,
@@ -87,6 +99,13 @@ class Graphs:
             return futures
 
 
-def _shape(call: DaskCall) -> tuple[int, dict[str, Any]]:
+def _shape(call: DaskCall) -> tuple[bool, int, dict[str, Any]]:
     """Return what must be equal for calls to go together."""
-    return len(call.args), call.annotations
+    return bool(call.together), len(call.args), call.annotations
+
+
+def retries_in(annotations: dict[str, Any]) -> int | None:
+    """Return what `dask.annotate(retries=...)` asks for: Dask's own retries do not see failures of
+    tasks here, so the task's are raised."""
+    wanted = annotations.get("retries")
+    return int(wanted) if isinstance(wanted, int) and wanted > 0 else None

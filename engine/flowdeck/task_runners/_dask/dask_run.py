@@ -19,7 +19,7 @@ from distributed.scheduler import KilledWorker
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.remote.admission import BEFORE, Admissions
-from flowdeck.remote.batches import Batches
+from flowdeck.remote.batches import Batches, Gathering, goes_with_others
 from flowdeck.remote.payload import BlockedError, Packer
 from flowdeck.remote.remote_runs import RemoteRuns
 from flowdeck.remote.stuck import StuckRuns
@@ -27,7 +27,8 @@ from flowdeck.remote.values import pickling_of
 from flowdeck.runs.stopping import end_stopped
 from flowdeck.states.transitions import crash_message
 from flowdeck.task_runners._dask import local, stuck, values, worker
-from flowdeck.task_runners._dask.batches import DaskCall, Graphs
+from flowdeck.task_runners._dask.batches import DaskCall, Graphs, retries_in
+from flowdeck.task_runners._dask.together import BatchItem, GatheredCall, futures, unwanted
 from flowdeck_store.kills import KillCount, memory_limit, said
 
 if TYPE_CHECKING:
@@ -73,13 +74,18 @@ class DaskRun:
             fetch=self._fetch,
             on_tick=self._tick,
             name="dask",
-            weigh=functools.partial(values.weights, self._client),
+            weigh=self._weigh,
             lets_go_later=True,
         )
         self._packer = Packer(pickling, self.runs.handle_of, self._put_part)
         self._admissions = Admissions(self.runs, self._send)
         graphs = Graphs(self._client, self.runs.submitting, self._refused)
         self._batches: Batches[DaskCall] = Batches(graphs.send, soon=self.runs.call_soon)
+        self._graphs = graphs
+        self._gathering: Gathering[GatheredCall] = Gathering(
+            self._send_together, self.runs.call_soon
+        )
+        self.flush = self._gathering.flush
         self._codes: dict[int, tuple[bytes, Any]] = {}
         self._to_stop: deque[TaskRun] = deque()
         self._closing = False
@@ -114,13 +120,19 @@ class DaskRun:
         assert run.context is not None
         try:
             annotations = run.context.run(get_annotations)
-            payload = self._packer.pack(run, retries=_retries(annotations))
-            args = self._args(payload)
+            together = goes_with_others(run)
+            retries = retries_in(annotations)
+            payload = self._packer.pack(run, retries=retries, hands_back=together)
+            args = () if together else self._args(payload)
         except BlockedError:
             raise
         except Exception as problem:
             raise self._named(problem) from problem.__cause__
         remote_run = self.runs.add(run, payload)
+        if together:
+            alike = id(payload.code), repr(sorted(annotations.items()))
+            self._gathering.add(alike, GatheredCall(remote_run, payload, annotations))
+            return
         key = f"{run.name}-{self._stem}{next(self._keys):016x}-{run.info.run_count}"
         self._batches.add(DaskCall(remote_run, key, args, annotations))
 
@@ -130,8 +142,29 @@ class DaskRun:
             self._uid,
             self._code(payload.code),
             head if len(head) <= _LARGE else self._scattered(head),
-            *payload.inputs,
+            *futures(payload.inputs),
         )
+
+    def _send_together(self, calls: list[GatheredCall]) -> None:
+        """Hand task runs to Dask as one Dask task."""
+        first = calls[0]
+        run = first.remote_run.run
+        try:
+            heads: Any = [(call.payload.head, len(call.payload.inputs)) for call in calls]
+            if sum(call.size for call in calls) > _LARGE:
+                heads = self._scattered(heads)
+            inputs = [each for call in calls for each in futures(call.payload.inputs)]
+            args = (self._uid, self._code(first.payload.code), heads, *inputs)
+        except Exception as problem:
+            for call in calls:
+                self._refused(call.remote_run, problem)
+            return
+        key = f"{run.name}-{self._stem}{next(self._keys):016x}-{run.info.run_count}"
+        together = tuple(call.remote_run for call in calls)
+        self._graphs.send([DaskCall(first.remote_run, key, args, first.annotations, together)])
+
+    def _weigh(self, handles: list[Any], limit: int, seconds: float) -> list[int | None]:
+        return values.weights(self._client, futures(handles), limit, seconds)
 
     def _refused(self, remote_run: RemoteRun, problem: Exception) -> None:
         self.runs.drop(remote_run)
@@ -147,7 +180,8 @@ class DaskRun:
         remote_run = self.runs.open.get(run.no)
         if remote_run is not None and remote_run.run is run and remote_run.handle is None:
             self._batches.flush()
-        return self.runs.tracks(run)
+        is_alone = remote_run is not None and type(remote_run.handle) is not BatchItem
+        return is_alone and self.runs.tracks(run)
 
     def _code(self, code: bytes) -> Any:
         """Return what stands for a task's code: large code goes to the workers once."""
@@ -158,7 +192,7 @@ class DaskRun:
             known = self._codes[id(code)] = code, self._scattered(code, broadcast=True)
         return known[1]
 
-    def _scattered(self, data: bytes | Part, *, broadcast: bool = False) -> Any:
+    def _scattered(self, data: Any, *, broadcast: bool = False) -> Any:
         """Put data on workers, and return what stands for it; the data, if there are none yet."""
         try:
             return self._client.scatter([data], hash=False, broadcast=broadcast, timeout=_ASKING)[0]
@@ -181,13 +215,16 @@ class DaskRun:
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         """On the loop of Dask's client: nothing may take time here."""
-        _, batch = event
-        if type(batch) is bytes:
-            self.runs.receive(batch)
+        _, message = event
+        for batch in message if isinstance(message, (list, tuple)) else (message,):
+            if type(batch) is bytes:
+                self.runs.receive(batch)
 
-    def _key_of(self, no: int) -> str | None:
+    def _key_of(self, no: int, is_over: bool) -> str | None:
         remote_run = self.runs.open.get(no)
         if remote_run is None or remote_run.handle is None:
+            return None
+        if is_over and type(remote_run.handle) is BatchItem:
             return None
         key: str = remote_run.handle.key
         return key
@@ -263,7 +300,7 @@ class DaskRun:
 
     def cancel(self, run: TaskRun) -> None:
         """Stop a run, from any thread; ``run.cancel_requested`` says why."""
-        remote_run = self._batches.remove(run)
+        remote_run = self._gathering.remove(run) or self._batches.remove(run)
         if remote_run is not None:
             self.runs.drop(remote_run)
             end_stopped(run, BEFORE)
@@ -276,7 +313,7 @@ class DaskRun:
     def take_back(self) -> list[TaskRun]:
         """Return the runs that Dask has not got."""
         held = self._admissions.take_back()
-        for remote_run in self._batches.take_back():
+        for remote_run in [*self._gathering.take_back(), *self._batches.take_back()]:
             self.runs.drop(remote_run)
             held.append(remote_run.run)
         return held
@@ -299,10 +336,11 @@ class DaskRun:
                 for remote_run in remote_runs
                 if not remote_run.started and remote_run.handle is not None
             ]
-            with contextlib.suppress(Exception):
-                self._client.cancel([remote_run.handle for remote_run in queued])
             for remote_run in queued:
                 self.runs.drop(remote_run)
+            with contextlib.suppress(Exception):
+                self._client.cancel(unwanted(queued, self.runs.open))
+            for remote_run in queued:
                 end_stopped(remote_run.run, BEFORE)
 
     def pass_answer(self, answer: bytes) -> None:
@@ -353,10 +391,3 @@ class DaskRun:
             self._watcher.leave()
         with contextlib.suppress(Exception):
             self._client.run_on_scheduler(worker.forget_topic, self._topic)
-
-
-def _retries(annotations: dict[str, Any]) -> int | None:
-    """Return what `dask.annotate(retries=...)` asks for: Dask's own retries do not see failures of
-    tasks here, so the task's are raised."""
-    wanted = annotations.get("retries")
-    return int(wanted) if isinstance(wanted, int) and wanted > 0 else None

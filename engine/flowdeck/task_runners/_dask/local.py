@@ -29,7 +29,8 @@ class SchedulerWatcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
         scheduler: in this process.
         topic: of the flow run's events.
         receive: takes a batch of events; must not block.
-        key_of: returns the key of the Dask task of a task run, by its number.
+        key_of: returns the key of the Dask task of a task run, by its number, and whether that is
+            over; ``None`` if the Dask task is not, because it is for others too.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class SchedulerWatcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
         scheduler: Any,
         topic: str,
         receive: Callable[[bytes], None],
-        key_of: Callable[[int], str | None],
+        key_of: Callable[[int, bool], str | None],
     ) -> None:
         self._scheduler = scheduler
         self._topic = topic
@@ -54,21 +55,26 @@ class SchedulerWatcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Take an event; called on the scheduler's loop."""
-        if topic != self._topic or type(msg) is not bytes:
+        if topic != self._topic:
             return
+        for batch in msg if isinstance(msg, (list, tuple)) else (msg,):
+            if type(batch) is bytes:
+                self._take(batch)
+
+    def _take(self, batch: bytes) -> None:
         if self._marks:
-            _, items = decode(msg)
+            _, items = decode(batch)
             for item in items:
                 for event in item.events:
                     if event[KIND] == STATE and event[STATE_CODE] == RUNNING:
-                        self._mark(item.no, self._scheduler.allowed_failures)
+                        self._mark(item.no, self._scheduler.allowed_failures, is_over=False)
                     elif event[KIND] == END:
                         # It may be executed again, for its value: as any other one then.
-                        self._mark(item.no, 0)
-        self._receive(msg)  # last: whose end is known has no key any more
+                        self._mark(item.no, 0, is_over=True)
+        self._receive(batch)  # last: whose end is known has no key any more
 
-    def _mark(self, no: int, suspicious: int) -> None:
-        key = self._key_of(no)
+    def _mark(self, no: int, suspicious: int, *, is_over: bool) -> None:
+        key = self._key_of(no, is_over)
         task = None if key is None else self._scheduler.tasks.get(key)
         if task is not None:
             task.suspicious = suspicious

@@ -18,6 +18,7 @@ from flowdeck.remote.worker import execute, stop_here
 from flowdeck.remote.worker_process import this_process
 from flowdeck.stopping import answers
 from flowdeck.version import __version__
+from flowdeck_store import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,41 @@ def run_task(uid: str, code: bytes, head: bytes, *replies: Reply) -> Reply:
     return reply
 
 
+def run_tasks(
+    uid: str, code: bytes, heads: Sequence[tuple[bytes, int]], *replies: Reply
+) -> list[Reply]:
+    """Execute task runs of a ``.map()`` one after the other, for one Dask task.
+
+    Args:
+        uid: of the flow run.
+        code: see :func:`flowdeck.remote.worker.execute`.
+        heads: likewise, each with how many of the replies belong to it.
+        *replies: of the upstreams.
+    """
+    port = DaskPort(distributed.get_worker(), uid)
+    found: list[Reply] = []
+    tails: list[bytes] = []
+    first, sent = 0, clock.monotonic()
+    for head, count in heads:
+        reply, tail = execute(code, head, replies[first : first + count], port)
+        first += count
+        found.append(reply)
+        tails.append(tail)
+        if clock.monotonic() - sent > _LINGER:
+            port.send_all(tails)
+            tails, sent = [], clock.monotonic()
+    port.send_all(tails)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    return found
+
+
+def item_of(replies: Sequence[Reply], index: int) -> Reply:
+    """Return one of the replies of :func:`run_tasks`."""
+    return replies[index]
+
+
 class DaskPort:
     """How events leave a Dask worker: under a topic, on the worker's stream to the scheduler.
 
@@ -79,6 +115,11 @@ class DaskPort:
     def send(self, batch: bytes) -> None:
         """Send a batch; does not wait for it to arrive."""
         self._worker.log_event(self._topic, batch)
+
+    def send_all(self, tails: list[bytes]) -> None:
+        """Send what executions had left at their ends."""
+        if tails:
+            self._worker.log_event(self._topic, tails)
 
     def sleep(self, run: Any, seconds: float) -> None:
         """Wait for a retry; during a long wait the thread belongs to other tasks."""

@@ -22,7 +22,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowdeck.exceptions import FlowdeckError
-from flowdeck.task_runners._process.wire import FORGET, READY, Wire
+from flowdeck.task_runners._process.wire import FORGET, READY, Begun, Wire
 from flowdeck.threads import child_processes
 from flowdeck.threads.process_table import family
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _COMMAND: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
-    "from flowdeck.task_runners._process.worker import main; main(int(sys.argv.pop()))"
+    "from flowdeck.task_runners._process.worker import main; main(*map(int, sys.argv[1:]))"
 )
 #: Seconds that workers get to end with this process.
 _LAST: Final = 1.0
@@ -75,16 +75,20 @@ class Worker:
         self.codes: set[int] = set()
         self.parts: set[int] = set()
         self.stale: deque[int] = deque()
+        #: How many task runs it had begun before it got what it has now.
+        self.begun_before = 0
         mine, its = socket.socketpair()
         path = [entry or os.getcwd() for entry in sys.path]
-        command = [sys.executable, "-P", "-c", _COMMAND, str(its.fileno()), json.dumps(path)]
         try:
-            with its, child_processes.of_the_engine():
+            with its, Begun.file() as counter, child_processes.of_the_engine():
+                self._begun = Begun(counter)
+                given = [its.fileno(), counter]
+                command = [sys.executable, "-P", "-c", _COMMAND, *map(str, given), json.dumps(path)]
                 # A session of its own: Ctrl-C in the terminal is for the flow, which tells it.
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
-                    pass_fds=[its.fileno()],
+                    pass_fds=given,
                     start_new_session=True,
                 )
         except BaseException:
@@ -98,6 +102,11 @@ class Worker:
     def pid(self) -> int:
         """Its number."""
         return self._process.pid
+
+    @property
+    def begun(self) -> int:
+        """How many task runs it has begun in its life."""
+        return self._begun.count
 
     @property
     def has_ended(self) -> bool:

@@ -10,76 +10,43 @@ import signal
 import sys
 import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.exceptions import MissingResult
 from flowdeck.logging import WARNING, line
 from flowdeck.remote import prints
 from flowdeck.remote.admission import BEFORE, Admissions
+from flowdeck.remote.batches import Gathering, goes_with_others
 from flowdeck.remote.events import AFTERWARDS, Item, encode
 from flowdeck.remote.payload import Packer
 from flowdeck.remote.remote_runs import RemoteRuns
 from flowdeck.remote.values import pickling_of
 from flowdeck.runs.stopping import end_stopped
+from flowdeck.task_runners._process.load import (
+    GRACE,
+    Held,
+    Load,
+    ProcessCall,
+    overdue,
+    take_out,
+    where_is,
+)
 from flowdeck.task_runners._process.pool import WorkerDied, pool
-from flowdeck.task_runners._process.wire import ANSWER, DONE, EVENTS, STOP, TASK, TEXTS
+from flowdeck.task_runners._process.wire import ANSWER, DONE, EVENTS, MANY, STOP, TASK, TEXTS
 from flowdeck_store import clock
 from flowdeck_store.kills import KillCount, kernel_names, memory_limit, said
 
 if TYPE_CHECKING:
     from flowdeck.remote.parts import Part
-    from flowdeck.remote.payload import Payload
     from flowdeck.remote.remote_run import RemoteRun
     from flowdeck.remote.values import Reply
     from flowdeck.runs.flow_run import FlowRun
     from flowdeck.runs.task_run import TaskRun
     from flowdeck.task_runners._process.pool import Worker
 
-#: Seconds that a function gets to stop, and then its process to end after SIGTERM.
-_GRACE: Final = 1.0
 #: Workers in a row that ended before they could execute anything, after which no more are started.
 _FAILED_STARTS: Final = 3
 _numbers: Final = itertools.count(1)
-
-
-class Held:
-    """A value as bytes, for whoever needs it.
-
-    Attributes:
-        data: the bytes, once they are there.
-        number: by which workers keep it; 0 if they do not.
-        workers: those that do.
-    """
-
-    __slots__ = ("data", "number", "workers")
-
-    def __init__(self, data: bytes | None = None, number: int = 0) -> None:
-        self.data = data
-        self.number = number
-        self.workers: list[Worker] = []
-
-    def __del__(self) -> None:
-        for worker in self.workers:
-            worker.stale.append(self.number)
-
-    def for_worker(self, worker: Worker) -> tuple[int, bytes | None]:
-        """Return what a worker has to be told."""
-        if not self.number:
-            return 0, self.data
-        if self.number in worker.parts:
-            return self.number, None
-        worker.parts.add(self.number)
-        self.workers.append(worker)
-        return self.number, self.data
-
-
-@dataclass(eq=False, slots=True)
-class ProcessCall:
-    """A task run on its way to a worker, or there."""
-
-    remote_run: RemoteRun
-    payload: Payload
 
 
 class ProcessRun:
@@ -97,10 +64,10 @@ class ProcessRun:
         self._place = dict(os.environ), os.getcwd(), [entry or os.getcwd() for entry in sys.path]
         #: Guards all that follows.
         self._lock = threading.Lock()
-        self._queue: deque[ProcessCall] = deque()
+        self._queue: deque[Load] = deque()
         self._workers: set[Worker] = set()
         self._free: list[Worker] = []
-        self._running: dict[Worker, ProcessCall] = {}
+        self._running: dict[Worker, Load] = {}
         self._stopping: dict[ProcessCall, tuple[float, bool]] = {}
         #: Of those in which a function goes on, the last events of its run: it ends, and is tried
         #: again, when they have.
@@ -120,6 +87,8 @@ class ProcessRun:
         )
         self._packer = Packer(pickling, self.runs.handle_of, self._put_part)
         self._admissions = Admissions(self.runs, self._send)
+        self._gathering: Gathering[ProcessCall] = Gathering(self._enqueue, self.runs.call_soon)
+        self.flush = self._gathering.flush
         self.runs.start()
 
     # -- values -----------------------------------------------------------------------------------------
@@ -149,10 +118,17 @@ class ProcessRun:
         payload = self._packer.pack(run)
         remote_run = self.runs.add(run, payload)
         remote_run.handle = Held()
-        with self._lock:
-            self._queue.append(ProcessCall(remote_run, payload))
+        call = ProcessCall(remote_run, payload)
+        if goes_with_others(run):
+            self._gathering.add(id(payload.code), call)
+        else:
+            self._enqueue([call])
         if run.cancel_requested:  # by somebody who did not find it yet
             self.cancel(run)
+
+    def _enqueue(self, calls: list[ProcessCall]) -> None:
+        with self._lock:
+            self._queue.append(Load(calls))
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -165,8 +141,9 @@ class ProcessRun:
                     worker = self._free.pop()
                     if worker.has_ended:  # which its thread has yet to notice
                         continue
-                    call = self._queue.popleft()
-                    self._running[worker] = call
+                    load = self._queue.popleft()
+                    self._running[worker] = load
+                    worker.begun_before = worker.begun
                 else:
                     starting = len(self._workers) - len(self._running)
                     if len(self._workers) >= self._most or starting >= len(self._queue):
@@ -180,29 +157,34 @@ class ProcessRun:
                     if worker.is_ready:
                         self._free.append(worker)
                     continue
-            self._hand_over(worker, call)
+            self._hand_over(worker, load)
 
     def _give_up(self, error: BaseException) -> None:
         """With the lock: there are no workers, and will not be any."""
         if not self._workers:
-            for call in self._queue:
+            for call in self._queued():
                 self.runs.call_soon(self.runs.crash, call.remote_run, error)
             self._queue.clear()
 
-    def _hand_over(self, worker: Worker, call: ProcessCall) -> None:
-        payload = call.payload
-        inputs = [held.for_worker(worker) for held in payload.inputs]
+    def _queued(self) -> list[ProcessCall]:
+        return [call for load in self._queue for call in load.calls]
+
+    def _hand_over(self, worker: Worker, load: Load) -> None:
+        runs = [
+            (call.payload.head, [held.for_worker(worker) for held in call.payload.inputs])
+            for call in load.calls
+        ]
         stale = [worker.stale.popleft() for _ in range(len(worker.stale))]
         worker.parts.difference_update(stale)
         place = None if worker.place == self._place else self._place
         worker.place = self._place
-        code = self._code(worker, payload.code)
+        code = self._code(worker, load.calls[0].payload.code)
         try:
-            worker.send((TASK, self._uid, code, payload.head, inputs, place, stale))
+            worker.send((TASK, self._uid, code, runs, place, stale))
         except OSError:  # it died while it had nothing to do: another one gets the task
             with self._lock:
                 if self._running.pop(worker, None) is not None:
-                    self._queue.appendleft(call)
+                    self._queue.appendleft(load)
 
     def _code(self, worker: Worker, code: bytes) -> tuple[int, bytes | None]:
         """Return what tells a worker of a task: its code goes there once."""
@@ -239,20 +221,22 @@ class ProcessRun:
                 prints.write(text, to_stderr=to_stderr)
         elif kind == DONE:
             self._on_done(worker, *content)
+        elif kind == MANY:
+            for one in content[0]:
+                self.on_message(worker, one)
 
     def _on_done(self, worker: Worker, data: bytes | None, tail: bytes, is_left: bool) -> None:
         with self._lock:
-            call = self._running.pop(worker, None)
-            if call is not None:
-                self._stopping.pop(call, None)
+            call, is_free = self._note_end(worker, is_left)
             if is_left:  # a function goes on in it that was given up
                 self._workers.discard(worker)
                 self._leaving[worker] = tail
-            elif not self._closed:
+            elif is_free and not self._closed:
                 self._free.append(worker)
         if call is not None:
             call.remote_run.handle.data = data
-        self._dispatch()
+        if is_free:
+            self._dispatch()
         if not is_left:
             self.runs.receive(tail)
             return
@@ -260,9 +244,27 @@ class ProcessRun:
             text = f"Its worker process {worker.pid} is ended, for its function goes on there."
             line(call.remote_run.run, WARNING, text)
         worker.kill(signal.SIGTERM)
-        timer = threading.Timer(_GRACE, worker.kill, [signal.SIGKILL])
+        timer = threading.Timer(GRACE, worker.kill, [signal.SIGKILL])
         timer.daemon = True
         timer.start()
+
+    def _note_end(self, worker: Worker, is_left: bool) -> tuple[ProcessCall | None, bool]:
+        """With the lock: return the call that has ended on a worker, and whether it has no others."""
+        load = self._running.get(worker)
+        if load is None:
+            return None, True
+        call = load.calls[load.done]
+        load.done += 1
+        self._stopping.pop(call, None)
+        rest = load.rest
+        if rest and not is_left:
+            if rest[0] in self._stopping:  # it has only just begun, and stops by itself
+                self._stopping[rest[0]] = clock.monotonic() + GRACE, False
+            return call, False
+        del self._running[worker]
+        if rest:
+            self._queue.appendleft(Load(rest))
+        return call, True
 
     def _tell_that_it_left(self, run: TaskRun) -> None:
         self.runs.receive(encode([Item(run.no, 0, AFTERWARDS, [])]))
@@ -274,20 +276,33 @@ class ProcessRun:
             self._workers.discard(worker)
             if worker in self._free:
                 self._free.remove(worker)
-            call = self._running.pop(worker, None)
+            lost = self._lose(worker)
             tail = self._leaving.pop(worker, None)
-            if call is not None:
-                self._stopping.pop(call, None)
             if not worker.is_ready:
                 self._failed_starts += 1
                 if self._failed_starts >= _FAILED_STARTS:
                     self._give_up(WorkerDied(f"Worker processes do not start: the last one {why}."))
-        if call is not None:
+        for call in lost:
             text = f"The worker process {worker.pid} that executed the task {why}."
             self.runs.call_soon(self._lost, call.remote_run, worker, text)
         if tail is not None:
             self.runs.receive(tail)
         self._dispatch()
+
+    def _lose(self, worker: Worker) -> list[ProcessCall]:
+        """With the lock: return the calls that are lost with a worker: the one that it executed, and
+        those before it whose ends it has not told. It has not begun the others: they wait again."""
+        load = self._running.pop(worker, None)
+        if load is None:
+            return []
+        begun = max(worker.begun - worker.begun_before, load.done + 1)
+        for call in load.calls:
+            self._stopping.pop(call, None)
+        again = load.calls[begun:]
+        kept = [call for call in again if not call.remote_run.run.cancel_requested]
+        if kept:
+            self._queue.appendleft(Load(kept))
+        return [call for call in load.rest if call not in kept]
 
     def _lost(self, remote_run: RemoteRun, worker: Worker, text: str) -> None:
         """On the thread of the remote runs, when all that the worker had sent is recorded."""
@@ -309,25 +324,27 @@ class ProcessRun:
     def cancel(self, run: TaskRun) -> None:
         """Stop a run, from any thread: by an exception in its function, then by signals to its
         process."""
-        with self._lock:
-            waiting = next((c for c in self._queue if c.remote_run.run is run), None)
-            if waiting is not None:
-                self._queue.remove(waiting)
+        waiting = self._gathering.remove(run)
+        if waiting is None:
+            with self._lock:
+                waiting = take_out(run, self._queue)
         if waiting is not None:
-            self.runs.drop(waiting.remote_run)
+            self.runs.drop(waiting)
             end_stopped(run, BEFORE)
             return
         if self._admissions.stop(run):
             return
         with self._lock:
-            executing = (w for w, call in self._running.items() if call.remote_run.run is run)
-            worker = next(executing, None)
-            if worker is None:
+            worker, place, call = where_is(run, self._running)
+            if worker is None or call is None:
                 return
-            deadline = clock.monotonic() + _GRACE
-            self._stopping.setdefault(self._running[worker], (deadline, False))
+            has_begun = place < worker.begun - worker.begun_before
+            self._stopping.setdefault(call, (clock.monotonic() + GRACE, False))
         with contextlib.suppress(OSError):  # it is dead already
             worker.send((STOP, self._uid, [run.no], int(run.cancel_requested)))
+        if not has_begun and place:  # behind others in its worker, which refuses it now
+            self.runs.drop(call.remote_run)
+            end_stopped(run, BEFORE)
 
     def pass_answer(self, answer: bytes) -> None:
         """Pass an answer on to the workers that execute something: one of them asks."""
@@ -340,33 +357,24 @@ class ProcessRun:
     def drop_queued(self) -> list[TaskRun]:
         """Take back what waits for a worker."""
         held = self._admissions.take_back()
+        waiting = self._gathering.take_back()
         with self._lock:
-            waiting = list(self._queue)
+            waiting += [call.remote_run for call in self._queued()]
             self._queue.clear()
-        for call in waiting:
-            self.runs.drop(call.remote_run)
-            held.append(call.remote_run.run)
+        for remote_run in waiting:
+            self.runs.drop(remote_run)
+            held.append(remote_run.run)
         return held
 
     def _tick(self) -> None:
         self._packer.shares.tick()
         with self._lock:
             workers = [*self._running, *self._leaving]
-            overdue = self._overdue()
+            found = overdue(self._running, self._stopping)
         for worker in workers:
             worker.look()
-        for worker, number in overdue:
+        for worker, number in found:
             worker.kill(number)
-
-    def _overdue(self) -> list[tuple[Worker, signal.Signals]]:
-        """With the lock: return the workers that are to be sent a signal."""
-        now, found = clock.monotonic(), []
-        for worker, call in self._running.items():
-            deadline, is_asked = self._stopping.get(call, (now + 1, False))
-            if now >= deadline:
-                found.append((worker, signal.SIGKILL if is_asked else signal.SIGTERM))
-                self._stopping[call] = now + _GRACE, True
-        return found
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -382,6 +390,6 @@ class ProcessRun:
         for worker in going:
             worker.kill(signal.SIGKILL)
         for worker in going:
-            worker.join(_GRACE)
+            worker.join(GRACE)
         pool.give_back(kept, self._uid, max(self._most, os.cpu_count() or 1))
         self.runs.close()

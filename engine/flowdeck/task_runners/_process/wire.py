@@ -7,21 +7,59 @@ connect to, so what comes out of it can be unpickled.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import pickle
 import socket
 import struct
+import tempfile
 import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-#: To a worker: execute a task run, ask some to stop, forget a flow run, the answer to a question.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: To a worker: execute task runs, ask some to stop, forget a flow run, the answer to a question.
 TASK, STOP, FORGET, ANSWER = range(4)
-#: From a worker: it is there, events, prints, the end of a task run.
-READY, EVENTS, TEXTS, DONE = range(10, 14)
+#: From a worker: it is there, events, prints, the end of a task run, several of these.
+READY, EVENTS, TEXTS, DONE, MANY = range(10, 15)
 
 _LENGTH: Final = struct.Struct("!Q")
 #: Bytes up to which a message is one write with its length.
 _SMALL: Final = 64 * 1024
+
+
+class Begun:
+    """How many task runs a worker has begun: in memory that both processes see, so that it is known
+    of one that was killed.
+
+    Args:
+        descriptor: of the file behind it.
+    """
+
+    #: Bytes of the file.
+    SIZE: Final = 8
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, self.SIZE)
+        self._count = memoryview(self._memory).cast("Q")
+
+    @property
+    def count(self) -> int:
+        """So many."""
+        return self._count[0]
+
+    def add(self) -> None:
+        """One more."""
+        self._count[0] += 1
+
+    @staticmethod
+    @contextlib.contextmanager
+    def file() -> Iterator[int]:
+        """Give the descriptor of a file for a new worker; it has no name."""
+        with tempfile.TemporaryFile(buffering=0) as file:
+            file.truncate(Begun.SIZE)
+            yield file.fileno()
 
 
 class Wire:

@@ -29,10 +29,12 @@ from flowdeck.task_runners._process.wire import (
     ANSWER,
     DONE,
     EVENTS,
+    MANY,
     READY,
     STOP,
     TASK,
     TEXTS,
+    Begun,
     Wire,
 )
 from flowdeck.threads.deadlines import is_any_left_behind
@@ -44,6 +46,8 @@ _LINGER: Final = 0.02
 #: Seconds that a function gets to stop whose time is up, before its process is ended.
 _GRACE: Final = 1.0
 _LOOK: Final = 0.02
+#: Messages that go in one.
+_TOGETHER: Final = 100
 #: Seconds that exit handlers get when the flow's process has ended.
 _LAST: Final = 2.0
 
@@ -78,8 +82,9 @@ class ProcessPort:
 class _Service:
     """The worker's end of the connection."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, begun: Begun) -> None:
         self._wire = wire
+        self._begun = begun
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._outbox: SimpleQueue[Any] = SimpleQueue()
         self._busy = False
@@ -121,7 +126,10 @@ class _Service:
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # nobody is there; the other thread notices too
             while True:
-                self._wire.send(self._outbox.get())
+                messages = [self._outbox.get()]
+                while not self._outbox.empty() and len(messages) < _TOGETHER:
+                    messages.append(self._outbox.get())
+                self._wire.send(messages[0] if len(messages) == 1 else (MANY, messages))
 
     def _after_fork_in_child(self) -> None:
         """As long as a child has it the connection would seem to be there."""
@@ -134,8 +142,7 @@ class _Service:
         self,
         uid: str,
         code: tuple[int, bytes | None],
-        head: bytes,
-        inputs: list[tuple[int, bytes | None]],
+        runs: list[tuple[bytes, list[tuple[int, bytes | None]]]],
         place: Any,
         stale: list[int],
     ) -> None:
@@ -150,14 +157,19 @@ class _Service:
         port = self._ports.get(uid)
         if port is None:
             port = self._ports[uid] = ProcessPort(uid, self._outbox)
-        replies = [self._reply(*each) for each in inputs]
-        with prints.forwarded(self._send_texts, is_doubled=False):
-            reply, tail = execute(codes[number], head, replies, port)
-        del replies
-        until = clock.monotonic() + _GRACE
-        while is_any_left_behind() and clock.monotonic() < until:
-            time.sleep(_LOOK)
-        self._outbox.put((DONE, _packed(reply, tail), tail, is_any_left_behind()))
+        for head, inputs in runs:
+            self._begun.add()
+            replies = [self._reply(*each) for each in inputs]
+            with prints.forwarded(self._send_texts, is_doubled=False):
+                reply, tail = execute(codes[number], head, replies, port)
+            del replies
+            until = clock.monotonic() + _GRACE
+            while is_any_left_behind() and clock.monotonic() < until:
+                time.sleep(_LOOK)
+            is_left = is_any_left_behind()
+            self._outbox.put((DONE, _packed(reply, tail), tail, is_left))
+            if is_left:  # this process is about to be ended: the others go to another one
+                break
 
     def _reply(self, number: int, data: bytes | None) -> Any:
         """Return an input; one with a number is kept for other task runs."""
@@ -201,14 +213,15 @@ def _go_to(environment: dict[str, str], folder: str, path: list[str]) -> None:
     sys.path[:] = path
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, begun: int) -> None:
     """Serve the connection that this process was started with.
 
     Args:
         descriptor: of its socket.
+        begun: of the file where it counts what it has begun.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # closed
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with contextlib.suppress(KeyboardInterrupt):
-        _Service(Wire(socket.socket(fileno=descriptor))).serve()
+        _Service(Wire(socket.socket(fileno=descriptor)), Begun(begun)).serve()
