@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MOMENT: Final = 0.008
 #: Bytes in one message; Dask and Ray warn of ten million.
 _BYTES: Final = 4 * 1024 * 1024
+#: Task runs that go together at most, whatever a task asks for.
+_MOST: Final = 10_000
 #: Seconds after which others are not waited for any longer.
 _QUIET: Final = 0.05
 #: The last ones of what has gathered, whose bytes are counted: one of them may be big.
@@ -146,7 +148,7 @@ class Gathering(Generic[T]):
             group = self._groups.setdefault(key, [])
             group.append(call)
             self._last = clock.monotonic()
-            many = len(group) >= call.remote_run.run.task.map_batch
+            many = len(group) >= min(call.remote_run.run.task.map_batch, _MOST)
             if many or sum(each.size for each in group[-_LOOKED_AT:]) > _BYTES:
                 full = self._groups.pop(key)
             ask = full is None and not self._scheduled

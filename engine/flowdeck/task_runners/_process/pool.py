@@ -108,6 +108,15 @@ class Worker:
         """How many task runs it has begun in its life."""
         return self._begun.count
 
+    def refuse(self, place: int, why: int) -> bool:
+        """Have a task run not begun that it has got; say whether that was in time.
+
+        Args:
+            place: of the task run among those that it has now.
+            why: a :class:`~flowdeck.runs.task_run.Stop`.
+        """
+        return self._begun.refuse(self.begun_before + place, why)
+
     @property
     def has_ended(self) -> bool:
         """Whether the system says so."""

@@ -171,7 +171,11 @@ class ProcessRun:
 
     def _hand_over(self, worker: Worker, load: Load) -> None:
         runs = [
-            (call.payload.head, [held.for_worker(worker) for held in call.payload.inputs])
+            (
+                call.remote_run.run.no,
+                call.payload.head,
+                [held.for_worker(worker) for held in call.payload.inputs],
+            )
             for call in load.calls
         ]
         stale = [worker.stale.popleft() for _ in range(len(worker.stale))]
@@ -338,11 +342,11 @@ class ProcessRun:
             worker, place, call = where_is(run, self._running)
             if worker is None or call is None:
                 return
-            has_begun = place < worker.begun - worker.begun_before
+            is_refused = place > 0 and worker.refuse(place, int(run.cancel_requested))
             self._stopping.setdefault(call, (clock.monotonic() + GRACE, False))
         with contextlib.suppress(OSError):  # it is dead already
             worker.send((STOP, self._uid, [run.no], int(run.cancel_requested)))
-        if not has_begun and place:  # behind others in its worker, which refuses it now
+        if is_refused:  # behind others in its worker
             self.runs.drop(call.remote_run)
             end_stopped(run, BEFORE)
 

@@ -30,28 +30,52 @@ _SMALL: Final = 64 * 1024
 
 
 class Begun:
-    """How many task runs a worker has begun: in memory that both processes see, so that it is known
-    of one that was killed.
+    """How many task runs a worker has begun, and which it is not to begin: in memory that both
+    processes see.
+
+    So it is known of a worker that was killed. And of a task run that waits there behind others nobody
+    has to ask: who refuses it writes that first and then looks whether it has begun, while the worker
+    first counts it and then looks whether it was refused. So one of them sees the other.
 
     Args:
         descriptor: of the file behind it.
     """
 
-    #: Bytes of the file.
-    SIZE: Final = 8
+    _HEAD: Final = 8
+    #: Task runs that can be told apart.
+    _RING: Final = 1 << 16
+    SIZE: Final = _HEAD + _RING
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, self.SIZE)
-        self._count = memoryview(self._memory).cast("Q")
+        self._count = memoryview(self._memory)[: self._HEAD].cast("Q")
 
     @property
     def count(self) -> int:
-        """So many."""
+        """How many."""
         return self._count[0]
 
-    def add(self) -> None:
-        """One more."""
+    def refuse(self, place: int, why: int) -> bool:
+        """Have a task run not begun; say whether that was in time.
+
+        Args:
+            place: how many are begun before it.
+            why: not 0.
+        """
+        mark = self._HEAD + place % self._RING
+        self._memory[mark] = why
+        if place >= self._count[0]:
+            return True
+        self._memory[mark] = 0  # not for the one that comes there next time round
+        return False
+
+    def begin(self) -> int:
+        """Count one more, in the worker; return why it was refused, 0 if it was not."""
+        place = self._HEAD + self._count[0] % self._RING
         self._count[0] += 1
+        why = self._memory[place]
+        self._memory[place] = 0
+        return why
 
     @staticmethod
     @contextlib.contextmanager

@@ -142,7 +142,7 @@ class _Service:
         self,
         uid: str,
         code: tuple[int, bytes | None],
-        runs: list[tuple[bytes, list[tuple[int, bytes | None]]]],
+        runs: list[tuple[int, bytes, list[tuple[int, bytes | None]]]],
         place: Any,
         stale: list[int],
     ) -> None:
@@ -157,8 +157,10 @@ class _Service:
         port = self._ports.get(uid)
         if port is None:
             port = self._ports[uid] = ProcessPort(uid, self._outbox)
-        for head, inputs in runs:
-            self._begun.add()
+        for no, head, inputs in runs:
+            why = self._begun.begin()
+            if why:  # while it waited behind others
+                stop_here(uid, [no], why)
             replies = [self._reply(*each) for each in inputs]
             with prints.forwarded(self._send_texts, is_doubled=False):
                 reply, tail = execute(codes[number], head, replies, port)
