@@ -33,6 +33,7 @@ from flowdeck.futures import AsyncTaskFuture, TaskFuture
 from flowdeck.parameters.binding import function_name
 from flowdeck.runs.names import task_key_hash
 from flowdeck.runs.upstreams import of_wait_for
+from flowdeck.settings.amounts import amounts
 from flowdeck.threads import active
 from flowdeck.values.unawaited import named, to_be_awaited
 
@@ -87,6 +88,7 @@ class Task(TaskDefinition[P, R]):
         self.retry_condition_fn = given["retry_condition_fn"]
         self.always = bool(given["always"])
         self.timeout_seconds = time_limit(given["timeout_seconds"])
+        self.resources = amounts(given["resources"])
         self.map_batch = whole_number("map_batch", given["map_batch"])
         self.log_prints = given["log_prints"]
         self.persist_result = given["persist_result"]

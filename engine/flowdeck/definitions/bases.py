@@ -15,7 +15,7 @@ from flowdeck.settings import get_settings
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flowdeck.cache_policies import CachePolicy
     from flowdeck.definitions.hooks import HookList
@@ -81,6 +81,8 @@ class TaskDefinition(Definition[P, R]):
     on_commit: HookList
     #: Runs of a ``.map()`` that may travel together; 0 or 1: each on its own.
     map_batch: int
+    #: What a run needs while it executes; memory in bytes.
+    resources: Mapping[str, float]
     short_hash: str
     #: Under which the record describes it, with the options that are shown.
     definition_key: str
@@ -130,6 +132,7 @@ class TaskRunnerLike(Protocol):
     tracks_dependencies: ClassVar[bool]
     submit_blocks: ClassVar[bool]
     may_refuse: ClassVar[bool]
+    places_resources: ClassVar[bool]
 
     @property
     def name(self) -> str: ...

@@ -133,6 +133,13 @@ class TaskOptions(TypedDict, total=False):
         _text("called with (transaction) when a transaction is undone in which it completed."),
     ]
     on_commit: Annotated[Hooks | None, _text("the same, when the transaction holds.")]
+    resources: Annotated[
+        Mapping[str, float | str] | None,
+        Option(
+            'what a run needs while it executes: ``{"gpu": 1, "memory": "2GB", "cpu": 2}``,\n'
+            "or names of your own."
+        ),
+    ]
     map_batch: Annotated[
         int | None,
         Option("how many runs of a ``.map()`` go to a worker process or Dask worker together."),

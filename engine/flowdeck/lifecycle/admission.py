@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowdeck import context
+from flowdeck import budgets, context
 from flowdeck.definitions.definition import computed_name
 from flowdeck.inputs import nested
 from flowdeck.inputs.given import check_drawn
@@ -33,7 +33,7 @@ from flowdeck.runs import slots
 from flowdeck.runs.failures import Failure, report
 from flowdeck.runs.task_run import Slots
 from flowdeck.runs.upstreams import value_of
-from flowdeck.states import AwaitingConcurrencySlot, Cancelled, Completed, State
+from flowdeck.states import AwaitingConcurrencySlot, Cancelled, Completed, Crashed, State
 from flowdeck.states.transitions import state_of_exception
 from flowdeck.threads import active
 from flowdeck_store import events
@@ -140,6 +140,8 @@ def take_slots(run: TaskRun) -> Generator[Sleep, Any, Refusal | None]:
                 return run.stopped("while it waited for a slot"), None
             if lines.is_first(run):
                 full = slots.acquire(run)
+    except slots.NeverFits as never:
+        return Crashed(message=str(never)), None
     except slots.Never as never:
         return Cancelled(message=str(never)), None  # else it would wait for ever
     finally:
@@ -148,6 +150,6 @@ def take_slots(run: TaskRun) -> Generator[Sleep, Any, Refusal | None]:
 
 
 def _say_that_it_waits(run: TaskRun, full: Iterable[str]) -> None:
-    names = ", ".join(repr(tag) for tag in full)
-    run.enter(AwaitingConcurrencySlot(message=f"Waiting for a free slot of tag {names}."))
-    line(run, DEBUG, f"Waiting for a concurrency slot of tag {names}")
+    what = budgets.said(tuple(full))
+    run.enter(AwaitingConcurrencySlot(message=f"Waiting for {what}."))
+    line(run, DEBUG, f"Waiting for {what}")

@@ -63,7 +63,7 @@ def lifecycle(run: TaskRun) -> Generator[Step, Any, State[Any]]:
         refused = admission.look_up(run)
     if refused is not None:
         return conclude(run, *refused)
-    return _with_slots(run) if run.tags else attempts(run)
+    return _with_slots(run) if run.tags or run.task.resources else attempts(run)
 
 
 def execution(
@@ -178,7 +178,7 @@ def admitted_again(run: TaskRun, delay: float) -> Generator[Step, Any, admission
         yield Sleep(delay)
     if run.cancel_requested:
         return run.stopped("while it waited to be tried again"), None
-    if run.tags:
+    if run.tags or run.task.resources:
         return (yield from admission.take_slots(run))
     return None
 

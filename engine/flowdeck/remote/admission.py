@@ -153,6 +153,6 @@ def _first(run: TaskRun) -> Generator[Step, Any, Refusal | None]:
         run.parameters = submitted
     elif run.cancel_requested:
         return run.stopped(BEFORE), None
-    if refused is None and run.tags:
+    if refused is None and (run.tags or run.task.resources):
         refused = yield from admission.take_slots(run)
     return refused

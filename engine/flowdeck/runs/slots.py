@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from flowdeck import budgets
 from flowdeck.runs.task_run import Slots
 from flowdeck.settings import get_settings
 from flowdeck.threads import loop
@@ -32,7 +33,9 @@ def is_needed(run: TaskRun) -> bool:
 
 
 def is_limited(run: TaskRun) -> bool:
-    """Say whether a run needs slots."""
+    """Say whether a run needs slots, or resources that are counted here."""
+    if run.task.resources and budgets.budget_of(run) is not None:
+        return True
     return bool(run.tags) and not run.tags.isdisjoint(run.recorder.limited_tags())
 
 
@@ -40,21 +43,45 @@ class Never(Exception):
     """There will never be a slot."""
 
 
+class NeverFits(Never):
+    """There will never be the resources."""
+
+
 def acquire(run: TaskRun) -> tuple[str, ...]:
-    """Take a slot of every limited tag of a run, or none; return the tags that are full.
+    """Take a slot of every limited tag of a run, and its resources, or none of them; return the tags
+    and resources that are full.
 
     Raises:
-        Never: one of them has no slots at all.
+        Never: one of them has no slots at all, or not so many.
     """
-    from flowdeck_store.record.limits import LimitZero
-
+    budget = budgets.budget_of(run)
+    if budget is not None:
+        try:
+            lacking = budget.take(run)
+        except budgets.Unfit as unfit:
+            raise NeverFits(str(unfit)) from None
+        if lacking:
+            return lacking
     try:
-        full = run.recorder.acquire_slots(run.tags, run.info.uid, run.no)
-    except LimitZero as zero:
-        raise Never(str(zero)) from None
+        full = _acquire_slots(run) if run.tags else ()
+    except BaseException:
+        full = ("",)
+        raise
+    finally:
+        if full and budget is not None:
+            budget.give_back(run)
     if not full:
         run.slots = Slots.HELD
     return full
+
+
+def _acquire_slots(run: TaskRun) -> tuple[str, ...]:
+    from flowdeck_store.record.limits import LimitZero
+
+    try:
+        return run.recorder.acquire_slots(run.tags, run.info.uid, run.no)
+    except LimitZero as zero:
+        raise Never(str(zero)) from None
 
 
 def give_back(run: TaskRun) -> None:
@@ -83,8 +110,12 @@ def vacate(run: TaskRun) -> None:
     with _lines_lock:
         before, run.slots = run.slots, Slots.NONE
     if before >= Slots.HELD:
-        run.recorder.release_slots(run.info.uid, run.no)
-        lines_of(run.recorder).freed(run.tags)
+        budget = budgets.budget_of(run)
+        if budget is not None:
+            budget.give_back(run)
+        if run.tags:
+            run.recorder.release_slots(run.info.uid, run.no)
+        lines_of(run.recorder).freed(budgets.names_of(run))
 
 
 class WaitingLines:
@@ -104,7 +135,8 @@ class WaitingLines:
         if not self._lines:
             return ()
         with self._lock:
-            return next((full for full in self._lines if run.tags.issuperset(full)), ())
+            names = budgets.names_of(run)
+            return next((full for full in self._lines if names.issuperset(full)), ())
 
     def join(self, run: TaskRun, full: tuple[str, ...]) -> None:
         """Stand at the end of a line, unless the run stands in it already."""

@@ -122,6 +122,8 @@ class Settings:
     ``{line}`` in it. Without it, ``$VISUAL`` or ``$EDITOR``."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The app's keys: action id to key."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """What tasks with ``resources=`` may use together in a process, where the machine does not say."""
     homes: Mapping[str, Path] = field(default_factory=dict)
     """Records by names of yours: ``--home NAME``, and what the app's palette can switch to."""
     hosts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck.settings.amounts import amounts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -183,6 +185,23 @@ def _mapping(raw: Raw) -> dict[str, str]:
     raise raw.refuse('a table of texts, such as "run.retry" = "R"')
 
 
+def _resources(raw: Raw) -> dict[str, float]:
+    value = raw.value
+    if raw.is_text:
+        value = {name: _plain_number(text) for name, text in _mapping(raw).items()}
+    try:
+        return amounts(value)
+    except (TypeError, ValueError):
+        raise raw.refuse('a table of amounts, such as {gpu = 2, memory = "16GB"}') from None
+
+
+def _plain_number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _homes(raw: Raw) -> dict[str, Path]:
     """Folders by name; as in :func:`_paths`, those of a file are relative to it."""
     from flowdeck.exceptions import ConfigurationError
@@ -344,6 +363,7 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "theme": _optional_text,
     "editor": _optional_text,
     "keys": _mapping,
+    "resources": _resources,
     "homes": _homes,
     "hosts": _hosts,
 }

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck import budgets
 from flowdeck.stalls import sentences, stacks
 from flowdeck.stalls.activity import waits_in_code
 from flowdeck.stalls.sentences import Busy, HeldBy, StallFacts
@@ -66,7 +67,7 @@ def facts_of(
     holders: list[HeldBy] = []
     if sentences.SLOT in kinds:
         tags = {tag for w in waiting if w.kind == sentences.SLOT for tag in w.detail}
-        holders = _holders(run, tags, waits)
+        holders = [*_holders(run, tags, waits), *_users(activities, tags)]
     executing = [task_run for activity in activities for task_run in activity.executing]
     on_threads = [one for one in executing if _has_a_place(one)]
     blocked = _blocked_loop(activities, places) if sentences.LOOP in kinds else None
@@ -117,6 +118,18 @@ def _holders(run: FlowRun, tags: Iterable[str], waits: dict[str, str]) -> list[H
     with contextlib.suppress(Exception):  # locked, or not there: then the sentence is shorter
         return [_holder(one, run.info.uid) for one in slot_holders(home, tags)]
     return []
+
+
+def _users(activities: Sequence[Activity], names: set[str]) -> list[HeldBy]:
+    """Return who has the resources that are waited for."""
+    found = {id(b): b for a in activities for run in a.waiting if (b := budgets.budget_of(run))}
+    return [
+        HeldBy(name, int(most), run.uid, f"{run.name} ({amount})")
+        for budget in found.values()
+        for name in sorted(names)
+        if name.startswith(budgets.PREFIX)
+        for run, amount, most in budget.users(name.removeprefix(budgets.PREFIX))
+    ]
 
 
 def _holder(one: SlotHolder, own_uid: str) -> HeldBy:

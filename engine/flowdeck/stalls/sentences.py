@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck import budgets
 from flowdeck_store.safe import one_line
 
 if TYPE_CHECKING:
@@ -163,8 +164,7 @@ def _cause(kind: str, detail: Any, group: list[Waiter], facts: StallFacts) -> Hi
     if kind == SLOT:
         told_holders, holder_key = _holders(detail, facts)
         key = (kind, detail, holder_key)
-        tags = " and ".join(repr(one_line(tag, 80)) for tag in detail)
-        text = f"{who} {waits} for a slot of tag {tags}{told_holders}"
+        text = f"{who} {waits} for {_slots(detail)}{told_holders}"
     elif kind == RETRY:
         first = min(waiter.detail for waiter in group if waiter.detail is not None)
         begin = "is tried again at" if count == 1 else "are tried again, the first at"
@@ -184,6 +184,13 @@ def _cause(kind: str, detail: Any, group: list[Waiter], facts: StallFacts) -> Hi
     else:
         text = f"{who} {waits} to be started"
     return Hindrance(kind, key, count, text, more)
+
+
+def _slots(names: tuple[str, ...]) -> str:
+    tags = [repr(one_line(name, 80)) for name in names if not name.startswith(budgets.PREFIX)]
+    resources = [one_line(name, 80) for name in names if name.startswith(budgets.PREFIX)]
+    of_tags = [f"a slot of tag {' and '.join(tags)}"] if tags else []
+    return " and ".join([*of_tags, *resources])
 
 
 def _holders(tags: tuple[str, ...], facts: StallFacts) -> tuple[str, Hashable]:

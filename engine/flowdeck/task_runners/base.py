@@ -45,6 +45,8 @@ class BaseTaskRunner:
     tracks_dependencies: ClassVar[bool] = False
     #: Whether ``.submit`` returns only when the run has ended.
     submit_blocks: ClassVar[bool] = False
+    #: Whether the runner's engine counts what tasks with ``resources=`` need.
+    places_resources: ClassVar[bool] = False
     #: Whether an exception of ``.submit`` says that this run cannot be executed here (its arguments
     #: cannot be sent, the cluster is gone), which then is how the run ends.
     may_refuse: ClassVar[bool] = True

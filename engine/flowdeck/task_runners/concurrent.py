@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flowdeck.lifecycle.drive import Parked
 from flowdeck.lifecycle.execution import Execution
 from flowdeck.runs import lost
+from flowdeck.settings.amounts import amounts
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 from flowdeck.task_runners.loop_pool import LoopPool
 from flowdeck.task_runners.thread_pool import FEW, ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from flowdeck.runs.task_run import TaskRun
 
@@ -35,17 +36,25 @@ class ConcurrentTaskRunner(BaseTaskRunner):
             250 threads, and no limit on async tasks. Of the 250 there are few as long as they keep
             the processor busy, and more while ready tasks wait and the processor does not work.
 
+        resources: what tasks with ``resources=`` may use together: ``{"gpu": 2}``. Default: the
+            setting ``resources``, and what the machine has.
+
     Raises:
-        ValueError: ``max_workers`` is less than 1.
+        TypeError, ValueError: ``max_workers`` is less than 1, or ``resources`` are no amounts.
     """
 
     may_refuse: ClassVar[bool] = False
 
-    def __init__(self, max_workers: int | None = None) -> None:
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        resources: Mapping[str, float | str] | None = None,
+    ) -> None:
         super().__init__()
         if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
             raise ValueError(f"max_workers must be an integer of at least 1, got {max_workers!r}.")
         self.max_workers = max_workers
+        self.resources = amounts(resources)
         limit = max_workers or DEFAULT_MAX_WORKERS
         self._threads = ThreadPool(limit, self._advance, first=max_workers or FEW)
         self._loop_tasks = LoopPool(max_workers)

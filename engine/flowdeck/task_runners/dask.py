@@ -85,6 +85,7 @@ class DaskTaskRunner(BaseTaskRunner):
         DaskTaskRunner(cluster_kwargs={'n_workers': 4, 'threads_per_worker': 2})
     """
 
+    places_resources: ClassVar[bool] = True
     tracks_dependencies: ClassVar[bool] = True
 
     def __init__(

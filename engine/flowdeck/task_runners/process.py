@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from flowdeck.settings.amounts import amounts
 from flowdeck.task_runners.base import BaseTaskRunner, TaskConcurrencyType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flowdeck.runs.flow_run import FlowRun
     from flowdeck.runs.task_run import TaskRun
     from flowdeck.task_runners._process.process_run import ProcessRun
@@ -24,19 +27,27 @@ class ProcessTaskRunner(BaseTaskRunner):
         max_workers: how many processes may execute tasks at the same time. Default: one for each
             processor.
 
+        resources: what tasks with ``resources=`` may use together: ``{"gpu": 2}``. Default: the
+            setting ``resources``, and what the machine has.
+
     Raises:
-        ValueError: ``max_workers`` is less than 1.
+        TypeError, ValueError: ``max_workers`` is less than 1, or ``resources`` are no amounts.
 
     Example:
         >>> ProcessTaskRunner(max_workers=4)
         ProcessTaskRunner(max_workers=4)
     """
 
-    def __init__(self, max_workers: int | None = None) -> None:
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        resources: Mapping[str, float | str] | None = None,
+    ) -> None:
         super().__init__()
         if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
             raise ValueError(f"max_workers must be an integer of at least 1, got {max_workers!r}.")
         self.max_workers = max_workers
+        self.resources = amounts(resources)
         self._process_run: ProcessRun | None = None
 
     @property

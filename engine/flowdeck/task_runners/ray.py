@@ -51,6 +51,7 @@ class RayTaskRunner(BaseTaskRunner):
         TypeError: an option of a wrong type, or a mistyped argument.
     """
 
+    places_resources: ClassVar[bool] = True
     tracks_dependencies: ClassVar[bool] = True
 
     def __init__(

@@ -28,6 +28,7 @@ from flowdeck.runs.stopping import end_stopped
 from flowdeck.states.transitions import crash_message
 from flowdeck.task_runners._dask import local, stuck, values, worker
 from flowdeck.task_runners._dask.batches import DaskCall, Graphs, retries_in
+from flowdeck.task_runners._dask.resources import WorkerResources
 from flowdeck.task_runners._dask.together import BatchItem, GatheredCall, futures, unwanted
 from flowdeck_store.kills import KillCount, memory_limit, said
 
@@ -81,7 +82,7 @@ class DaskRun:
         self._admissions = Admissions(self.runs, self._send)
         graphs = Graphs(self._client, self.runs.submitting, self._refused)
         self._batches: Batches[DaskCall] = Batches(graphs.send, soon=self.runs.call_soon)
-        self._graphs = graphs
+        self._graphs, self._resources = graphs, WorkerResources(self._client)
         self._gathering: Gathering[GatheredCall] = Gathering(
             self._send_together, self.runs.call_soon
         )
@@ -120,6 +121,8 @@ class DaskRun:
         assert run.context is not None
         try:
             annotations = run.context.run(get_annotations)
+            if run.task.resources:
+                annotations = self._resources.annotated(run, annotations)
             together = goes_with_others(run)
             retries = retries_in(annotations)
             payload = self._packer.pack(run, retries=retries, hands_back=together)

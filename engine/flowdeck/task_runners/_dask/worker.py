@@ -193,6 +193,11 @@ def unrunnable(client: str, dask_scheduler: Any = None) -> Unrunnable:
     return Unrunnable(dask_scheduler.address, workers, found)
 
 
+def declared(dask_scheduler: Any = None) -> list[str]:
+    """Return the names of the resources that workers were started with, on the scheduler."""
+    return sorted({name for ws in dask_scheduler.workers.values() for name in ws.resources})
+
+
 class WorkerVersions(NamedTuple):
     """What must fit on both sides."""
 

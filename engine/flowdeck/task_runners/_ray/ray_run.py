@@ -18,7 +18,7 @@ from flowdeck.task_runners._ray import event_channel, stuck, worker
 from flowdeck.task_runners._ray.calls import TaskCalls, cause_of
 from flowdeck.task_runners._ray.client_calls import ClientCalls
 from flowdeck.task_runners._ray.direct_calls import DirectCalls
-from flowdeck.task_runners._ray.options import options_in
+from flowdeck.task_runners._ray.options import options_of
 from flowdeck_store import clock
 from flowdeck_store.kills import KillCount, memory_limit, said
 
@@ -78,9 +78,7 @@ class RayRun:
         remote_run = self.runs.add(run, payload)
         try:
             # The task's name, not the run's: Ray's pages group by it.
-            self._calls.submit(
-                remote_run, payload, {"name": run.task.name, **options_in(run.context)}
-            )
+            self._calls.submit(remote_run, payload, {"name": run.task.name, **options_of(run)})
         except Exception:
             self.runs.drop(remote_run)
             raise

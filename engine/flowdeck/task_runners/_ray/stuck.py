@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.remote.stuck import counted, shown
-from flowdeck.task_runners._ray.options import options_in
+from flowdeck.task_runners._ray.options import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +23,10 @@ def find(remote_runs: list[RemoteRun]) -> dict[int, str]:
     nodes = [node["Resources"] for node in ray.nodes() if node.get("Alive")]
     reasons = {}
     for remote_run in remote_runs:
-        context = remote_run.run.context
-        wanted = None if context is None else _wanted(options_in(context))
+        run = remote_run.run
+        wanted = None if run.context is None else _wanted(options_of(run))
         if wanted and not any(_has(node, wanted) for node in nodes):
-            reasons[remote_run.run.no] = _why(wanted, nodes)
+            reasons[run.no] = _why(wanted, nodes)
     return reasons
 
 
