@@ -64,6 +64,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "backup": "Copy the whole record into a file, also while flows run.",
         "doctor": "Check the installation and the record.",
         "config": "Show settings, set concurrency limits.",
+        "mcp": "Serve the record to an agent (Model Context Protocol).",
         "completion": "Print the script that makes your shell complete.",
     },
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowdeck.lifecycle import prints
 from flowdeck.lifecycle.drive import Driver
+from flowdeck.lifecycle.steps import traced
 from flowdeck.lifecycle.task import lifecycle
 from flowdeck.threads import active
 
@@ -32,9 +33,9 @@ class Execution(Driver):
         run = self.run
         token = active.current_task_run.set(run)
         try:
-            if not run.log_prints:
+            if not run.log_prints and run.info.trace is None:
                 return Driver.advance(self)
-            with prints.captured(True):
+            with prints.captured(run.log_prints), traced(run):
                 return Driver.advance(self)
         finally:
             active.current_task_run.reset(token)
@@ -44,7 +45,7 @@ class Execution(Driver):
         run = self.run
         token = active.current_task_run.set(run)
         try:
-            with prints.captured(run.log_prints):
+            with prints.captured(run.log_prints), traced(run):
                 return await super().run_async()
         finally:
             active.current_task_run.reset(token)

@@ -60,6 +60,11 @@ def lifecycle(run: FlowRun) -> Generator[Step, Any, State[Any]]:
         run.enter(Running() if first else Retrying())
         if first:
             run.info.started_us = run.state.us
+            if get_settings().otel:
+                from flowdeck.tracing import exporting, propagation
+
+                propagation.begin(run)
+                exporting.prepare(run)
             if run.parent is None and get_settings().notify:
                 from flowdeck.notifying.runs import begun
 
@@ -293,6 +298,10 @@ def _conclude(
     if state.is_cancelled():
         yield from _tell_of_cancellation(run)
     run.enter(state)
+    if run.parent is None and run.info.trace is not None:
+        from flowdeck.tracing import exporting
+
+        exporting.ended(run)
     if run.parent is None and get_settings().notify:
         from flowdeck.notifying.runs import ended
 

@@ -22,6 +22,7 @@ from flowdeck.lifecycle.steps import (
     finished,
     finished_async,
     sleep_on_loop,
+    traced,
 )
 from flowdeck.logging import INFO, line
 from flowdeck.metrics.sampler import sampler
@@ -57,7 +58,8 @@ class CallFlow(Step):
             with _interruptible(run), limited(run, run.flow.timeout_seconds):
                 if run.cancel_requested:  # before anybody could see that there is something to stop
                     raise FlowCancelled
-                value = finished(run.flow.fn(*self.args, **self.kwargs))
+                with traced(run):
+                    value = finished(run.flow.fn(*self.args, **self.kwargs))
         except BaseException as error:
             return CallResult(None, _meaning_of(run, error))
         else:
@@ -78,7 +80,8 @@ class CallFlow(Step):
                 with limited(run, run.flow.timeout_seconds):
                     if run.cancel_requested:
                         raise FlowCancelled
-                    value = await finished_async(run.flow.fn(*self.args, **self.kwargs))
+                    with traced(run):
+                        value = await finished_async(run.flow.fn(*self.args, **self.kwargs))
             except BaseException as error:
                 meant = _meaning_of(run, error)
                 return CallResult(None, run.why_stopped() if asked.cancel_called else meant)

@@ -57,6 +57,15 @@ class Step:
         raise NotImplementedError  # pragma: no cover
 
 
+def traced(run: Any) -> contextlib.AbstractContextManager[None]:
+    """Return what makes a run's span the current one, if it is in a trace."""
+    if run.info.trace is None:
+        return contextlib.nullcontext()
+    from flowdeck.tracing.propagation import inside
+
+    return inside(run)
+
+
 class CallHook(Step):
     """Call a function of the user's that is not the run's own (hook, condition), sync or async."""
 

@@ -44,6 +44,7 @@ class FlowRunInfo:
     persist_result: bool | None = None
     result_serializer: str = "pickle"
     metrics: float | None = None  # seconds between two samples; None: nothing is measured
+    trace: str | None = None  # its span as a traceparent; None: it is in no trace
     home: str | None = None  # the folder of the record; None: it is kept nowhere
 
     @property

@@ -105,6 +105,8 @@ class Settings:
     """Of which runs, as ``flowdeck runs`` filters them."""
     notify_after: float = 0.0
     """After how long they are told that a run still goes on; 0: never."""
+    otel: bool = False
+    """Whether flow runs are sent as spans of OpenTelemetry, when they have ended."""
     durability: str = "process"
     """What the record survives: ``process`` (the end of the process in any way) or ``power`` (a
     power loss, too, but for the last ``sync_seconds``)."""

@@ -356,6 +356,7 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "notify": _channels,
     "notify_filter": _filter,
     "notify_after": _seconds,
+    "otel": _flag,
     "durability": lambda raw: _choice(DURABILITY, raw),
     "sync_seconds": _seconds,
     "console": _flag,

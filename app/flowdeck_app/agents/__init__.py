@@ -1,0 +1,1 @@
+"""What agents get of flowdeck: the verbs of the command line as tools of the Model Context Protocol."""
