@@ -33,6 +33,11 @@ _TIME_IS_UP: Final = 124
 
 def reading(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:
     """Return the tools that change nothing."""
+    return [*_listing(verbs), *_explaining(verbs)]
+
+
+def _listing(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:
+    """Return those that say what there is."""
 
     def list_flows() -> dict[str, Any]:
         """List the flows found in the project's files, without importing them: name, target,
@@ -51,13 +56,25 @@ def reading(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:
         """List the task runs of a flow run; a query such as 'state:failed' or 'task:load'."""
         return verbs.objects("tasks", [f"--limit={limit}"], [run, *query.split()])
 
-    def explain(run: Run) -> dict[str, Any]:
-        """Say why a flow run or task run (1234.17) went as it did, or what it waits for."""
-        return verbs.objects("why", words=[run])
-
     def list_errors(query: Query = "", limit: Limit = 20) -> dict[str, Any]:
         """List what failed, the same exception at the same place as one group."""
         return verbs.objects("errors", [f"--limit={limit}"], query.split())
+
+    def list_questions(
+        run: Annotated[str, Field(description="As of show_run; empty: all")] = "",
+    ) -> dict[str, Any]:
+        """List the questions that runs ask people and that wait for an answer."""
+        return verbs.objects("answer", words=[run] if run else [])
+
+    return [list_flows, list_runs, show_run, list_task_runs, list_errors, list_questions]
+
+
+def _explaining(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:
+    """Return those that say why, in what words, and until when."""
+
+    def explain(run: Run) -> dict[str, Any]:
+        """Say why a flow run or task run (1234.17) went as it did, or what it waits for."""
+        return verbs.objects("why", words=[run])
 
     def read_failure(task_run: TaskRun) -> dict[str, Any]:
         """Read one failed task run: inputs, attempts, traceback with source lines and variables."""
@@ -89,14 +106,7 @@ def reading(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:
         ended = found["exit_code"] != _TIME_IS_UP
         return {"ended": ended, **(found if ended else verbs.objects("show", words=[run]))}
 
-    def list_questions(run: Annotated[str, Field(description="As of show_run; empty: all")] = "") -> dict[str, Any]:  # fmt: skip
-        """List the questions that runs ask people and that wait for an answer."""
-        return verbs.objects("answer", words=[run] if run else [])
-
-    return [
-        list_flows, list_runs, show_run, list_task_runs, explain, list_errors, read_failure,
-        read_logs, compare_runs, wait_for_run, list_questions,
-    ]  # fmt: skip
+    return [explain, read_failure, read_logs, compare_runs, wait_for_run]
 
 
 def acting(verbs: Verbs) -> list[Callable[..., dict[str, Any]]]:

@@ -32,7 +32,7 @@ WORDS = (
     "--all-frames", "--logs=0", f"--logs={'9' * 30}", "-h", "日本語", "a\nb", "\t", "%s", "{}", "--all",
 )  # fmt: skip
 #: ``ui`` needs a terminal, ``doctor`` may ask the network.
-TRIED = sorted(VERBS.keys() - {"ui", "doctor", "watch", "wait"})
+TRIED = sorted(VERBS.keys() - {"ui", "doctor", "watch", "wait", "mcp"})
 ROUNDS = 250
 
 
