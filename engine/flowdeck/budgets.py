@@ -14,7 +14,6 @@ import functools
 import glob
 import os
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.logging import WARNING, line
@@ -131,14 +130,13 @@ def budget_of(run: Any) -> ResourceBudget | None:
     if not own:
         return _of_totals(_key(get_settings().resources))
     with _lock:
-        found = _of_runners.get(runner)
-        if found is None:
-            found = _of_runners[runner] = ResourceBudget({**_machine(), **own})
-        return found
+        if runner.budget is None:
+            runner.budget = ResourceBudget({**_machine(), **own})
+        found: ResourceBudget = runner.budget
+    return found
 
 
 _lock: Final = threading.Lock()
-_of_runners: Final[weakref.WeakKeyDictionary[Any, ResourceBudget]] = weakref.WeakKeyDictionary()
 
 
 def _key(totals: Mapping[str, float]) -> tuple[tuple[str, float], ...]:

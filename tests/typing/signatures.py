@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from flowdeck import State, allow_failure, flow, task
+from flowdeck import State, allow_failure, flow, once_per_worker, task
 from flowdeck.cache_policies import INPUTS, TASK_SOURCE
 from flowdeck.futures import AsyncTaskFuture, FutureList, TaskFuture, as_completed, wait
 from flowdeck.transactions import Transaction, transaction
@@ -35,6 +35,22 @@ def total(values: list[int]) -> int:
 @task
 async def fetch(url: str) -> bytes:
     return url.encode()
+
+
+@once_per_worker
+def client(host: str) -> dict[str, int]:
+    return {host: 1}
+
+
+@once_per_worker(close=print)
+async def session() -> list[int]:
+    return []
+
+
+async def made_once() -> None:
+    assert_type(client("a"), dict[str, int])
+    assert_type(await session(), list[int])
+    client(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 class Model:

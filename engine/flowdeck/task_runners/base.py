@@ -53,6 +53,8 @@ class BaseTaskRunner:
 
     def __init__(self) -> None:
         self._started = False
+        #: What counts the ``resources`` that it was given: see :mod:`flowdeck.budgets`.
+        self.budget: Any = None
 
     @property
     def concurrency_type(self) -> TaskConcurrencyType:

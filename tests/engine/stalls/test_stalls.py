@@ -362,6 +362,35 @@ def test_a_slot_that_is_held_by_who_waits_for_the_one_that_needs_it(home: Path) 
     assert " meanwhile: neither can go on." in said
 
 
+def test_resources_that_are_held_by_who_waits_for_the_one_that_needs_them(home: Path) -> None:
+    @task(resources={"bay": 1}, task_run_name="inner")
+    def inner() -> int:
+        return 1
+
+    @task(resources={"bay": 1}, task_run_name="outer")
+    def outer() -> Any:
+        inners.append(inner.submit())
+        return inners[0].wait().name
+
+    @flow(task_runner=ConcurrentTaskRunner(resources={"bay": 1}))
+    def f() -> Any:
+        return outer.submit().result()
+
+    inners: list[Any] = []
+
+    def stop() -> None:
+        from flowdeck.runs.stopping import stop_runs
+        from flowdeck.runs.task_run import Stop
+
+        stop_runs([inners[0].task_run], Stop.CANCEL)
+
+    with Look(home, stop, no=2) as look:
+        assert f() == "Cancelled"
+    (said,) = look.lines
+    assert "waits for resource bay (limit 1), held by outer (1), which waits for inner" in said
+    assert " meanwhile: neither can go on." in said
+
+
 def test_the_subflow_that_stands_says_it_and_why_of_its_parent_too(
     home: Path, other: tuple[subprocess.Popen[bytes], Path]
 ) -> None:
