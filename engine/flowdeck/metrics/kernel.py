@@ -119,15 +119,44 @@ def moment(files: OpenFiles, *, children: bool) -> Used | None:
         )
     cpu_ns, memory = time.process_time_ns(), int(fields[_RESIDENT]) * _PAGE
     if children:
-        cpu_ns += (int(fields[_CUTIME]) + int(fields[_CUTIME + 1])) * _TICK_NS
-        for child in _children_of(os.getpid()):
-            found = _stat(_text(f"/proc/{child}/stat"))
-            if found is not None:
-                ticks = sum(map(int, found[_UTIME : _CUTIME + 2]))
-                cpu_ns += ticks * _TICK_NS
-                memory += int(found[_RESIDENT]) * _PAGE
+        of_children = _used_by_children()
+        cpu_ns += of_children[0]
+        memory += of_children[1]
     read, written = disk_bytes(files)
     return Used(cpu_ns, memory, read, written, int(fields[_THREADS]))
+
+
+def processor_time(*, children: bool) -> int:
+    """Return :attr:`Used.cpu_ns` alone, which is had for a fifth of the time.
+
+    Args:
+        children: with what its child processes use.
+    """
+    return time.process_time_ns() + (_used_by_children()[0] if children else 0)
+
+
+def _used_by_children() -> tuple[int, int]:
+    """Return processor time, with that of the children that have ended, and resident bytes."""
+    ended = os.times()
+    cpu_ns, memory = round((ended.children_user + ended.children_system) * 1e9), 0
+    for child in _children_of(os.getpid()) if _has_children() else ():
+        found = _stat(_text(f"/proc/{child}/stat"))
+        if found is not None:
+            cpu_ns += sum(map(int, found[_UTIME : _CUTIME + 2])) * _TICK_NS
+            memory += int(found[_RESIDENT]) * _PAGE
+    return cpu_ns, memory
+
+
+def _has_children() -> bool:
+    """Say whether this process may have any: a look at the lists of all its threads takes a tenth of
+    a millisecond, and workers look for each task."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    except (OSError, AttributeError):  # the system has no such call
+        pass
+    return True
 
 
 def _children_of(pid: int) -> list[int]:

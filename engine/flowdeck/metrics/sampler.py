@@ -97,8 +97,7 @@ class Sampler:
             found = self._runs.pop(uid, None) or SampledRun(worker, seconds, children)
             self._runs[uid] = found
             if not found.emits:
-                now = kernel.moment(self._files, children=found.children)
-                found.begin(0 if now is None else now.cpu_ns)
+                found.begin(kernel.processor_time(children=found.children))
             found.emits.append(emit)
             if len(self._runs) > _REMEMBERED:
                 self._forget_one()

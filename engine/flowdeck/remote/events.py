@@ -129,7 +129,7 @@ class Port(Protocol):
     worker: str
     #: Seconds between two batches while tasks run.
     linger: float
-    #: Seconds after a pause before the first batch: what ends sooner says all with its tail.
+    #: Seconds for which an execution must have gone on: what ends sooner says all with its tail.
     patience: float
     #: Whether the process is for one task run at a time, so that others need it while one waits to be
     #: tried again, and it can be ended to end a function that goes on.
@@ -160,6 +160,7 @@ class ExecutionRecorder(DroppingRecorder):
         self.closed = False
         #: Questions go home, and answers come back.
         self.is_answered = True
+        self._began = time.monotonic()
         #: The flow's process records the result itself, with the place where it keeps it.
         self.leaves_results_out = False
         #: Of what was taken, the events that must not be lost.
@@ -210,6 +211,15 @@ class ExecutionRecorder(DroppingRecorder):
 
     def _tell_that_it_left(self) -> None:
         self._sender.send(Item(self.no, self.execution, AFTERWARDS, [(STAYS, self.uid, self.no)]))
+
+    def is_due(self, patience: float) -> bool:
+        """Say whether its events are to be sent: it may end soon, and then all it has goes with its
+        tail.
+
+        Args:
+            patience: seconds for which that is hoped for.
+        """
+        return time.monotonic() - self._began >= patience or len(self.events) > _BATCH
 
     def take_events(self, limit: int) -> Item | None:
         """Return events that have not been taken, in order. One caller at a time."""
@@ -332,6 +342,8 @@ class EventSender:
         with self._lock:
             items, self._unsent = self._unsent, []
             for recorder in list(self._recorders.values()):
+                if not recorder.is_due(self._port.patience):
+                    continue
                 while (item := recorder.take_events(_BATCH)) is not None:
                     items.append(item)
             for batch in _batches(items):

@@ -8,10 +8,10 @@ themselves, but only as far as those are files: a notebook's or a test's are not
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import sys
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck.output.whole_lines import Lines
@@ -43,9 +43,15 @@ class _Buffer:
         self._lock = threading.Lock()
         self._sending = threading.Lock()  # texts leave in the order they were written in
         self._timer: threading.Timer | None = None
-        self._lines = [Lines(partial(self._add, to_stderr)) for to_stderr in (False, True)]
+        self._lines: tuple[Lines, ...] = ()  # most tasks print nothing
 
     def write(self, text: str, to_stderr: bool) -> None:
+        if not self._lines:
+            with _begins:
+                self._lines = self._lines or (
+                    Lines(functools.partial(self._add, False)),
+                    Lines(functools.partial(self._add, True)),
+                )
         self._lines[to_stderr].write(text)
         self._remind()
         if self._size > _MANY:
@@ -127,6 +133,8 @@ class _Tee(io.TextIOBase):
 
 
 _buffer: _Buffer | None = None
+#: Reentrant, as a signal handler may print while its thread does.
+_begins: Final = threading.RLock()
 
 
 @contextlib.contextmanager

@@ -168,3 +168,16 @@ def test_without_the_library_nothing_is_said_of_gpus(monkeypatch: pytest.MonkeyP
         assert gpus.used_by(os.getpid()) == (None, None)
     finally:
         gpus._nvml.cache_clear()
+
+
+def test_processor_time_is_that_of_a_moment_with_and_without_children() -> None:
+    files = kernel.OpenFiles()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        for children in (False, True):
+            before = kernel.moment(files, children=children)
+            between = kernel.processor_time(children=children)
+            after = kernel.moment(files, children=children)
+            assert before is not None
+            assert after is not None
+            assert before.cpu_ns <= between <= after.cpu_ns
+        child.communicate(b"\n")

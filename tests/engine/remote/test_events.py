@@ -78,6 +78,14 @@ def test_events_leave_while_the_run_goes_on_and_the_tail_has_the_rest() -> None:
     assert [item.first for item in items] == sorted({item.first for item in items})
 
 
+def test_what_may_end_soon_is_not_sent_before_unless_it_is_much() -> None:
+    recorder = EventSender(ListPort()).open(UID, 1)
+    assert recorder.is_due(0.0)
+    assert not recorder.is_due(60.0)
+    recorder.events += [log(1, number) for number in range(301)]
+    assert recorder.is_due(60.0)
+
+
 def test_many_threads_lose_nothing_and_keep_their_order() -> None:
     port = ListPort()
     sender = EventSender(port)

@@ -17,6 +17,7 @@ from flowdeck.remote.values import Reply
 from flowdeck.remote.worker import execute, stop_here
 from flowdeck.remote.worker_process import this_process
 from flowdeck.stopping import answers
+from flowdeck.task_runners._dask import tails
 from flowdeck.version import __version__
 from flowdeck_store import clock
 
@@ -51,11 +52,10 @@ def run_task(uid: str, code: bytes, head: bytes, *replies: Reply) -> Reply:
     """
     port = DaskPort(distributed.get_worker(), uid)
     reply, tail = execute(code, head, replies, port)
-    # On the stream that also tells of this task's end: so the tail arrives first.
-    port.send(tail)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # prints of a process that is killed would be lost
             stream.flush()
+    port.leave(tail)
     return reply
 
 
@@ -120,6 +120,14 @@ class DaskPort:
         """Send what executions had left at their ends."""
         if tails:
             self._worker.log_event(self._topic, tails)
+
+    def leave(self, tail: bytes) -> None:
+        """Send the tail of the task run that this thread executes, which then has to return."""
+        held = tails.of(self._worker)
+        if held is None:
+            self.send(tail)  # on the stream that also tells of the task's end: it arrives first
+        else:
+            held.hold(self._topic, tail)
 
     def sleep(self, run: Any, seconds: float) -> None:
         """Wait for a retry; during a long wait the thread belongs to other tasks."""
