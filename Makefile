@@ -111,7 +111,7 @@ bench: $(TEST_READY)
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/long_process.py
 	$(BIN)/python benchmarks/store_events.py
-	for engine in dask ray ray-client; do $(BIN)/python benchmarks/clusters.py --engine $$engine; done
+	for engine in dask ray ray-client process; do $(BIN)/python benchmarks/clusters.py --engine $$engine; done
 	$(BIN)/python benchmarks/app.py
 
 torture: $(TEST_READY)

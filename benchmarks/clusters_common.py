@@ -38,7 +38,7 @@ class Array:
         self.data = data
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return Array, (pickle.PickleBuffer(self.data),)
+        return Array, (pickle.PickleBuffer(self.data) if protocol >= 5 else self.data,)
 
 
 def array(*, fixed: bool = False) -> Array:

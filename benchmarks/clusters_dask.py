@@ -73,6 +73,13 @@ def _mapped(client: Client) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def raw() -> Iterator[dict[str, Any]]:
+    """Start a cluster as Dask does, for its raw variants beside another engine."""
+    with _cluster() as cluster, Client(cluster, set_as_default=False) as client:
+        yield _raw(client)
+
+
+@contextlib.contextmanager
 def cases() -> Iterator[dict[str, dict[str, Any]]]:
     """Start one cluster as flowdeck does and one as Dask does."""
     with (

@@ -131,8 +131,13 @@ class _Tee(io.TextIOBase):
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
 
+    def is_of(self, original: Any, is_doubled: bool) -> bool:
+        """Say whether it would do for a task."""
+        return self._original is original and self._is_doubled == is_doubled and not self.closed
+
 
 _buffer: _Buffer | None = None
+_tees: list[_Tee] = []
 #: Reentrant, as a signal handler may print while its thread does.
 _begins: Final = threading.RLock()
 
@@ -151,7 +156,7 @@ def forwarded(send: Callable[[list[Text]], bool], *, is_doubled: bool = True) ->
     global _buffer
     out, err = sys.stdout, sys.stderr
     _buffer = buffer = _Buffer(send)
-    sys.stdout, sys.stderr = _Tee(out, False, is_doubled), _Tee(err, True, is_doubled)
+    sys.stdout, sys.stderr = _tees_of(out, err, is_doubled)
     try:
         yield
     finally:
@@ -159,6 +164,14 @@ def forwarded(send: Callable[[list[Text]], bool], *, is_doubled: bool = True) ->
         sys.stdout, sys.stderr = out, err
         _buffer = None
         buffer.end()
+
+
+def _tees_of(out: Any, err: Any, is_doubled: bool) -> list[_Tee]:
+    """Return what stands before two streams: for most tasks of a process they are the same."""
+    global _tees
+    if not (_tees and _tees[0].is_of(out, is_doubled) and _tees[1].is_of(err, is_doubled)):
+        _tees = [_Tee(out, False, is_doubled), _Tee(err, True, is_doubled)]
+    return _tees
 
 
 def stay_here() -> None:

@@ -392,5 +392,6 @@ class DaskRun:
         self._ask_workers(worker.forget_flow_run, self._uid)
         if self._watcher is not None:
             self._watcher.leave()
+            return
         with contextlib.suppress(Exception):
             self._client.run_on_scheduler(worker.forget_topic, self._topic)

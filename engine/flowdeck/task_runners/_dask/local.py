@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from flowdeck.remote.events import END, decode
+from flowdeck.task_runners._dask import worker
 from flowdeck_store.events import KIND, STATE, STATE_CODE
 from flowdeck_store.states import RUNNING
 
@@ -49,9 +50,10 @@ class SchedulerWatcher(SchedulerPlugin):  # type: ignore[misc,unused-ignore]
         scheduler.add_plugin(self, name=topic)
 
     def leave(self) -> None:
-        """Have the scheduler, which may go on, forget this."""
+        """Have the scheduler, which may go on, forget this and the topic."""
         with contextlib.suppress(ValueError):  # it is closed
             self._scheduler.remove_plugin(self._topic)
+        self._scheduler.loop.add_callback(worker.forget_topic, self._topic, self._scheduler)
 
     def log_event(self, topic: str, msg: Any) -> None:
         """Take an event; called on the scheduler's loop."""
