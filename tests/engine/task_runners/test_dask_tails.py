@@ -51,3 +51,13 @@ def test_a_worker_that_ends_sends_what_it_holds() -> None:
     tails.teardown(worker)
     tails.transition("a", "executing", "memory")
     assert worker.sent == [("topic", b"a")]
+
+
+def test_a_task_that_leaves_two_tails_loses_none_and_keeps_their_order() -> None:
+    worker = Worker()
+    tails = Tails(worker)
+    worker.executes = "a"
+    tails.hold("topic", b"first")
+    tails.hold("topic", b"second")
+    tails.transition("a", "executing", "memory")
+    assert worker.sent == [("topic", b"first"), ("topic", b"second")]

@@ -38,8 +38,13 @@ class Tails(WorkerPlugin):  # type: ignore[misc,unused-ignore]
             self._worker.log_event(*held)
 
     def hold(self, topic: str, tail: bytes) -> None:
-        """Take the tail of the task that this thread executes, and which is about to return."""
-        self._held[self._worker.get_current_task()] = topic, tail
+        """Take the tail of what this thread executes and is about to return from. If its Dask task
+        has left one before, because it executes several runs, that one is sent."""
+        key = self._worker.get_current_task()
+        before = self._held.pop(key, None)
+        if before is not None:
+            self._worker.log_event(*before)
+        self._held[key] = topic, tail
 
 
 def of(worker: Any) -> Tails | None:
