@@ -342,7 +342,7 @@ class EventSender:
         with self._lock:
             items, self._unsent = self._unsent, []
             for recorder in list(self._recorders.values()):
-                if not recorder.is_due(self._port.patience):
+                if not recorder.is_due(self.port.patience):
                     continue
                 while (item := recorder.take_events(_BATCH)) is not None:
                     items.append(item)
