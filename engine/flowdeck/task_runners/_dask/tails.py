@@ -47,7 +47,7 @@ class Tails(WorkerPlugin):  # type: ignore[misc,unused-ignore]
         self._held[key] = topic, tail
 
 
-def of(worker: Any) -> Tails | None:
+def tails_of(worker: Any) -> Tails | None:
     """Return a worker's; ``None`` if it has none yet, but soon. Safe to call on any thread."""
     found: Tails | None = worker.plugins.get(_NAME)
     if found is None:

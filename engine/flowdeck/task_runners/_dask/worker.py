@@ -17,7 +17,7 @@ from flowdeck.remote.values import Reply
 from flowdeck.remote.worker import execute, stop_here
 from flowdeck.remote.worker_process import this_process
 from flowdeck.stopping import answers
-from flowdeck.task_runners._dask import tails
+from flowdeck.task_runners._dask.tails import tails_of
 from flowdeck.version import __version__
 from flowdeck_store import clock
 
@@ -123,7 +123,7 @@ class DaskPort:
 
     def leave(self, tail: bytes) -> None:
         """Send the tail of the task run that this thread executes, which then has to return."""
-        held = tails.of(self._worker)
+        held = tails_of(self._worker)
         if held is None:
             self.send(tail)  # on the stream that also tells of the task's end: it arrives first
         else:
