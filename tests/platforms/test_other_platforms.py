@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import pytest
 
 from flowdeck import platforms
 from flowdeck.metrics import kernel
+from flowdeck.notifying import channels
 from flowdeck.threads import process_table
+from flowdeck_app.cli import checks
 from flowdeck_store.file import file_locks, identity, without_proc
 from flowdeck_store.journal import durability, segment
 
@@ -175,6 +178,30 @@ def test_the_name_of_a_boot_is_asked_of_macos(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(without_proc.subprocess, "run", told)
     assert without_proc.boot_id("darwin") == "7D1B2C3E"
+
+
+def test_the_desktop_of_macos_is_told_by_words_that_are_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "osascript"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = types.SimpleNamespace(title='a" & (do shell script "id")', text="-e x")
+    command = channels.desktop_command(told, "darwin")  # type: ignore[arg-type]
+    assert command is not None
+    assert command[0] == str(program)
+    assert command[-2:] == [told.title, told.text]
+    assert channels.desktop_command(told, "linux") is None  # type: ignore[arg-type]
+
+
+def test_doctor_knows_file_systems_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [("/", "apfs"), ("/Volumes/my share", "smbfs")]
+    monkeypatch.setattr(without_proc, "mounts", lambda: found)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(OSError()))
+    lines = checks._mounts()
+    assert checks.file_system_of(Path("/Volumes/my share/x"), lines) == "smbfs"
+    assert checks.file_system_of(Path("/Users"), lines) == "apfs"
 
 
 # -- files ---------------------------------------------------------------------------------------

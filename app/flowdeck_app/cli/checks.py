@@ -144,11 +144,18 @@ def _file_system(home: Path) -> Check:
     )
 
 
+_SPACE: Final = "\\040"  # in mountinfo
+
+
 def _mounts() -> list[str]:
     try:
         return Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
     except OSError:
-        return []
+        from flowdeck_store.file.without_proc import mounts
+
+        return [
+            f"0 0 0:0 / {place.replace(' ', _SPACE)} rw - {kind} ? rw" for place, kind in mounts()
+        ]
 
 
 def file_system_of(path: Path, mounts: list[str]) -> str | None:
@@ -160,7 +167,7 @@ def file_system_of(path: Path, mounts: list[str]) -> str | None:
         parts = fields.split()
         if len(parts) < 5 or not rest:
             continue
-        point = parts[4].replace("\\040", " ")
+        point = parts[4].replace(_SPACE, " ")
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):  # a later mount on the same point hides the earlier
             best, kind = point, rest.split()[0]

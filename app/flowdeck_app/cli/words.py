@@ -19,8 +19,8 @@ _SAID_AS: Final[dict[str, str]] = {
         ("dashboard app tui open browse", "`flowdeck ui` opens the app, `--serve` in a browser."),
         ("server serve start-server orion", ("there is no server to start: `flowdeck run TARGET` runs, "
          "`flowdeck ui --serve` shows it in a browser.")),
-        ("deploy deployment schedule cron agent worker work-pool work-queue",
-         "flowdeck has no scheduler: let cron or systemd start `flowdeck run TARGET --quiet`."),
+        ("deploy deployment cron agent worker work-pool work-queue",
+         "`flowdeck schedule TARGET --cron ...` has systemd or cron start it; nothing else has to run."),
         ("start exec execute launch submit", "`flowdeck run TARGET` does, `--detach` in the background."),
         ("rerun re-run again restart resume repeat", ("`flowdeck retry RUN` does; --failed runs only the "
          "rest.")),

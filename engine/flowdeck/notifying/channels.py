@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -67,20 +68,46 @@ def send(channel: str, notice: Notice, limit: float) -> None:
 
 
 def _desktop(notice: Notice, limit: float) -> None:
-    import html
-    import shutil
-
-    program = shutil.which("notify-send")
-    if program is not None:
-        body = html.escape(notice.text, quote=False)
+    command = desktop_command(notice)
+    if command is not None:
         try:
-            _wait_for([program, "--app-name=flowdeck", "--", notice.title, body], "", limit)
+            _wait_for(command, "", limit)
         except NotSent:
             pass  # there is no desktop where this runs, but perhaps at the other end of the terminal
         else:
             return
     if not write_to_terminal(to_terminal(notice, os.environ)):
         raise NotSent("there is neither a desktop that notify-send reaches nor a terminal")
+
+
+def desktop_command(notice: Notice, platform: str = sys.platform) -> list[str] | None:
+    """Return the command that has the desktop show a notification; ``None``: there is none."""
+    import html
+    import shutil
+
+    name = "osascript" if platform == "darwin" else "notify-send"
+    program = shutil.which(name)
+    if program is None:
+        return None
+    if name == "osascript":  # what is shown are words for the script, no part of it
+        lines = [
+            "on run argv",
+            "display notification (item 2 of argv) with title (item 1 of argv)",
+            "end run",
+        ]
+        return [
+            program,
+            *(word for line in lines for word in ("-e", line)),
+            notice.title,
+            notice.text,
+        ]
+    return [
+        program,
+        "--app-name=flowdeck",
+        "--",
+        notice.title,
+        html.escape(notice.text, quote=False),
+    ]
 
 
 def to_terminal(notice: Notice, environ: os._Environ[str] | dict[str, str]) -> str:

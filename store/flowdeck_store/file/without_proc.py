@@ -120,6 +120,16 @@ def resident() -> int | None:
         return None
 
 
+def mounts() -> list[tuple[str, str]]:
+    """Return where file systems are mounted, and their types."""
+    psutil = _psutil()
+    try:
+        found = [] if psutil is None else psutil.disk_partitions(all=True)
+    except (psutil.Error, OSError):
+        return []
+    return [(one.mountpoint, one.fstype) for one in found]
+
+
 def boot_id(platform: str = sys.platform) -> str | None:
     """Return what tells one boot from all others: macOS has a name for each."""
     if platform != "darwin":
