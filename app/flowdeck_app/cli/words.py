@@ -46,8 +46,7 @@ _SAID_AS: Final[dict[str, str]] = {
         ("ssh remote host", "`flowdeck --host user@machine VERB` does it on another machine."),
         ("version", "`flowdeck --version` says it."),
         ("help", "`flowdeck --help` lists the verbs, `flowdeck VERB --help` explains one."),
-        ("init new create", ("nothing needs to be set up: decorate a function with @flow, then "
-         "`flowdeck run FILE.py`.")),
+        ("new create", "`flowdeck init` writes a small flow to start from, then `flowdeck run FILE.py`."),
     )
     for word in words.split()
 }  # fmt: skip

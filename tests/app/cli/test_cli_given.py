@@ -211,7 +211,7 @@ def test_several_runs_can_be_cancelled_by_name(cli: Any, several: Record) -> Non
         ("STOP", "flowdeck cancel"),
         ("rerun", "flowdeck retry"),
         ("etl.py:etl", "flowdeck run etl.py:etl"),
-        ("deploy", "no scheduler"),
+        ("deploy", "flowdeck schedule"),
         ("rnus", "did you mean `flowdeck runs`?"),
         ("xyzzy", "--help"),
     ],
