@@ -21,7 +21,7 @@ _SERVER: Final = (
 )
 _RECORD: Final = (
     "there is no server to ask: read the record with `flowdeck runs --json`, `flowdeck show --json` "
-    "and the like, or in Python with flowdeck_store.read.reader.Reader"
+    "and the like, or in Python with `from flowdeck.record import Record`"
 )
 _PAUSE: Final = (
     "use `from flowdeck import ask, pause`, which wait for `flowdeck answer RUN`; to go on another day, "
