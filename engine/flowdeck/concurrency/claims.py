@@ -17,7 +17,7 @@ from flowdeck.exceptions import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
 )
-from flowdeck.logging import INFO, WARNING, get_logger, line
+from flowdeck.logging import INFO, WARNING, get_logger, line, setup
 from flowdeck.threads import active
 from flowdeck_store import clock
 from flowdeck_store.errors import StoreBusy, StoreError
@@ -267,6 +267,7 @@ class Claim:
         if self._run is not None and self._run.info.uid:
             line(self._run, level, text)
         else:
+            setup()  # a program without flows has nobody else who does
             get_logger("concurrency").log(level, "%s", text)
 
 

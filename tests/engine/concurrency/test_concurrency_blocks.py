@@ -367,6 +367,18 @@ def test_a_worker_that_cannot_reach_the_record_says_what_to_use(home: Path) -> N
     assert "Give the task a tag that has the limit" in text
 
 
+def test_a_program_without_flows_is_told_on_its_console(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(claims, "_TOLD_AFTER", ((0.0, 20),))
+    set_limit(home, "db", 1)
+    with concurrency("db"), pytest.raises(TimeoutError), concurrency("db", timeout_seconds=0):
+        pytest.fail("it is held")
+    assert (
+        "Has waited for 0 seconds for a slot of the limit 'db', held by" in capsys.readouterr().err
+    )
+
+
 def test_a_long_wait_is_told_with_who_holds_the_slot(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
