@@ -84,6 +84,8 @@ CACHE_EXPIRES_US: Final = _at(CACHE, "expires_us")
 CACHE_LOCATION: Final = _at(CACHE, "location")
 SAMPLE_WORKER: Final = _at(SAMPLE, "worker")
 SAMPLE_MEMORY: Final = _at(SAMPLE, "memory")
+ARTIFACT_TYPE: Final = _at(ARTIFACT, "type")
+ARTIFACT_DATA: Final = _at(ARTIFACT, "data")
 ARTIFACT_CONTENT: Final = _at(ARTIFACT, "content")
 _US: Final = {kind: names.index("us") for kind, names in FIELDS.items() if "us" in names}
 

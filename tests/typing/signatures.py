@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from flowdeck import State, allow_failure, flow, once_per_worker, task
+from flowdeck import State, allow_failure, ask, flow, once_per_worker, task
 from flowdeck.cache_policies import INPUTS, TASK_SOURCE
 from flowdeck.futures import AsyncTaskFuture, FutureList, TaskFuture, as_completed, wait
 from flowdeck.transactions import Transaction, transaction
@@ -163,3 +163,9 @@ def flows() -> None:
 async def async_flows() -> None:
     assert_type(await async_flow("x"), bytes)
     assert_type(await async_flow("x", return_state=True), State[bytes])
+
+
+def answers() -> None:
+    assert_type(ask("Deploy?", bool), bool)
+    assert_type(ask("Where?"), str)
+    assert_type(ask("How many?", int, default=3, timeout_seconds=60), int)

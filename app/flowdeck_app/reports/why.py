@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Values in sentences are cut after so many characters; changes after so many.
 _VALUE = 40
 _CHANGES = 5
+#: Open questions that are told.
+_QUESTIONS = 3
 _WRONG = ("failed", "crashed")
 _WORDS = {"not_ready": "not started", "cancelled": "cancelled", "crashed": "crashed"}
 
@@ -63,6 +65,10 @@ def _of_run(why: RunWhy, now_us: int) -> Iterator[str]:
         yield f"{name} is {run.state}."
     if why.retry_us is not None:
         yield f"It is tried again at {clock_time(why.retry_us)}."
+    for question in why.asks[:_QUESTIONS]:
+        value = question.choices[0] if question.form == "pause" else "VALUE"
+        how = f"`flowdeck answer {question.ref} {question.key} {value}`"
+        yield f"It waits for an answer ({one_line(question.expected, 100)}), given by {how}: {one_line(question.text, 200)}"
     if why.stall is not None:
         yield from stall_sentences(why.stall, now_us)
     if why.repeats is not None:

@@ -21,6 +21,7 @@ from flowdeck.values.redaction import concealed, names_in_force
 from flowdeck_store import questions
 from flowdeck_store.events import now_us
 from flowdeck_store.questions import BY_DEFAULT, BY_PERSON, MAX_KEY, MAX_TEXT, WITHDRAWN
+from flowdeck_store.record.answers import NOBODY
 
 if TYPE_CHECKING:
     from flowdeck.parameters.answers import AnswerType
@@ -133,6 +134,9 @@ class Posed:
 
     def take(self, answer: GivenAnswer) -> bool:
         """Say whether an answer fits; if not, the record says why, and the question stays open."""
+        if answer.request == NOBODY:
+            self._give_up()
+            return True
         if self._kind is None:
             value: Any = None
             problem = None
@@ -150,6 +154,18 @@ class Posed:
         self.run.recorder.emit_artifact(event)
         line(self.run, WARNING, f"An answer does not fit: {problem}")
         return False
+
+    def _give_up(self) -> None:
+        """Nobody can answer: take the default.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        if self._default is MISSING:
+            raise RuntimeError(
+                f"Nobody can answer {self.text!r}: the flow run is not recorded. Give it a default."
+            )
+        self._end = BY_DEFAULT, self._default, None
 
     @property
     def value(self) -> Any:

@@ -11,7 +11,9 @@ from flowdeck.remote.events import END, STAYS, End
 from flowdeck.runs import slots
 from flowdeck.runs.recorder import record_foreign
 from flowdeck.states import State
+from flowdeck.stopping import answers
 from flowdeck_store import clock, events
+from flowdeck_store.questions import ASKED
 from flowdeck_store.states import PENDING, RUNNING, TYPES, bucket, is_final
 
 if TYPE_CHECKING:
@@ -192,8 +194,15 @@ class RemoteRun:
             if kind == events.RENAME:
                 run.name = event[events.RENAME_NAME]
             record_foreign(run.recorder, event)
+            if kind == events.ARTIFACT and not run.recorder.is_answered:
+                self._answer_for_nobody(event)
         if kind == events.LOG and not quiet:
             show(event, run.name)
+
+    def _answer_for_nobody(self, event: Event) -> None:
+        """A worker asks a person, and nothing is recorded: it would wait for ever."""
+        if event[events.ARTIFACT_TYPE] == ASKED and self.run.owner is not None:
+            self.run.owner.runner.pass_answer(answers.nobody(event[events.ARTIFACT_DATA]))
 
     def _enter(self, event: Event) -> None:
         """Make a state that is not the last one the run's state."""

@@ -93,6 +93,18 @@ def token_of(packed: bytes) -> str:
     return answer.token
 
 
+def nobody(question: str) -> bytes:
+    """Return what a worker is told whose question goes where nobody can answer it.
+
+    Args:
+        question: the data of the artifact that asks.
+    """
+    from flowdeck_store.questions import token_of as token_in
+    from flowdeck_store.record.answers import NOBODY, GivenAnswer
+
+    return pickle.dumps(GivenAnswer(NOBODY, token_in(question) or "", False, None, None))
+
+
 def arrive(packed: bytes) -> None:
     """In a worker: bring an answer that the flow's process has passed on."""
     _deliver(pickle.loads(packed), ())

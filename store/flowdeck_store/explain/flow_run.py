@@ -14,6 +14,7 @@ from flowdeck_store.states import AWAITING_RETRY, BUCKETS
 
 if TYPE_CHECKING:
     from flowdeck_store.explain.stall import StallRecord
+    from flowdeck_store.questions import Question
     from flowdeck_store.read.causes import Cause
     from flowdeck_store.read.reader import Reader
     from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord
@@ -54,6 +55,7 @@ class RunWhy:
         retry_us: when it is tried again, µs, while it waits for that.
         stall: what its task runs wait for, while it goes on and nothing ends or begins in it.
         retry_us: when it is tried again, UTC microseconds, while it waits for that.
+        asks: the questions in it, and in subflow runs below it, that wait for an answer.
     """
 
     run: FlowRunRecord
@@ -68,6 +70,7 @@ class RunWhy:
     tasks: dict[int, TaskRunRecord]
     stall: StallRecord | None = None
     retry_us: int | None = None
+    asks: tuple[Question, ...] = ()
 
 
 def why_run(reader: Reader, run: FlowRunRecord, now_us: int) -> RunWhy:
@@ -105,6 +108,7 @@ def why_run(reader: Reader, run: FlowRunRecord, now_us: int) -> RunWhy:
         tasks={task.no: task for task in shown},
         stall=stall_of(reader, run),
         retry_us=retry_us(reader.states(run.id)) if run.named == AWAITING_RETRY else None,
+        asks=tuple(reader.open_questions(run.id)) if run.asks else (),
     )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds that a process gets to look at an answer; requests are looked for five times a second.
 PATIENCE: Final = 10.0
 _POLL: Final = 0.05
+#: In place of a request's number: nobody can answer, as nothing is recorded.
+NOBODY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from flowdeck.exceptions import AnswerRefused, CancelledRun
 from flowdeck.record import Record
 from flowdeck.runs import recorder as recording
 from flowdeck.settings import using
-from flowdeck.task_runners import ConcurrentTaskRunner
+from flowdeck.task_runners import ConcurrentTaskRunner, ProcessTaskRunner
 from flowdeck.testing import answering, run_in_memory
 from flowdeck_store.record import control
 
@@ -214,6 +214,30 @@ def test_nobody_is_asked_where_nobody_can_answer() -> None:
         state = work(return_state=True)
     with pytest.raises(RuntimeError, match=r"testing\.answering"):
         state.result()
+
+
+@task
+def asks_there() -> bool:
+    return ask("Deploy?", bool)
+
+
+@task
+def asks_with_default() -> str:
+    return ask("Where?", default="here", timeout_seconds=60)
+
+
+def test_a_worker_does_not_wait_for_ever_where_nothing_is_recorded() -> None:
+    @flow(task_runner=ProcessTaskRunner(max_workers=1))
+    def work() -> Any:
+        return asks_with_default.submit().result(), asks_there.submit().result(
+            raise_on_failure=False
+        )
+
+    with run_in_memory():
+        where, error = work()
+    assert where == "here"
+    assert isinstance(error, RuntimeError)
+    assert "not recorded" in str(error)
 
 
 def test_tests_answer_by_key() -> None:

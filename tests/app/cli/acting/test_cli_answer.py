@@ -83,6 +83,8 @@ def test_open_questions_are_listed_answered_and_refused(
         assert "waits for you: Where to? (eu, us)" in shown
         assert "flowdeck answer 1 where-to VALUE" in shown
 
+        assert "waits for an answer (eu, us)" in cli("why", "1").stdout
+
         assert cli("answer", "1.1", "7").exit_code == 0
         taken = cli("answer", "1", "n2", "-8", "--json")
         assert json.loads(taken.stdout)["answer"] == -8
