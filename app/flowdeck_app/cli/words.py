@@ -19,8 +19,9 @@ _SAID_AS: Final[dict[str, str]] = {
         ("dashboard app tui open browse", "`flowdeck ui` opens the app, `--serve` in a browser."),
         ("server serve start-server orion", ("there is no server to start: `flowdeck run TARGET` runs, "
          "`flowdeck ui --serve` shows it in a browser.")),
-        ("deploy deployment cron agent worker work-pool work-queue",
+        ("deploy deployment cron timer scheduler agent worker work-pool work-queue",
          "`flowdeck schedule TARGET --cron ...` has systemd or cron start it; nothing else has to run."),
+        ("grid multirun tune sweeps", "`flowdeck run TARGET --grid NAME=0.1,0.01` runs each combination."),
         ("start exec execute launch submit", "`flowdeck run TARGET` does, `--detach` in the background."),
         ("rerun re-run again restart resume repeat", ("`flowdeck retry RUN` does; --failed runs only the "
          "rest.")),
