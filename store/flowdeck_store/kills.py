@@ -101,6 +101,8 @@ def kernel_names(pid: int, since: float | None = None) -> bool:
         pid: of the process.
         since: seconds since the epoch; what was said before, less a little, is of another one.
     """
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return False  # not Linux: there are no such messages
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if since is not None else 0.0
     for us, killed in _kills():
         if killed == pid and (since is None or boot + us / 1e6 >= since - _SLACK_S):
