@@ -19,6 +19,7 @@ from flowdeck_app.widgets.lines.source import Key, MemorySource
 from flowdeck_store.ids import number_of
 from flowdeck_store.query.language import quote
 from flowdeck_store.query.ordering import RowIndex
+from flowdeck_store.read.causes import plain
 from flowdeck_store.states import CRASHED, FAILED
 
 if TYPE_CHECKING:
@@ -122,11 +123,13 @@ class RunSource(IndexSource[RunRow]):
         return [
             RunRow(
                 record,
-                _failed_in(self._cause(reader, record), failed.get(record.id)),
+                where,
                 self._median(reader, record),
                 repaired[record.uid][1] if record.uid in repaired else None,
+                error,
             )
             for record in records
+            for where, error in [_failed_in(self._cause(reader, record), failed.get(record.id))]
         ]
 
     def _cause(self, reader: Reader, run: FlowRunRecord) -> Cause | None:
@@ -265,8 +268,9 @@ def _last_us(row: TimelineRow) -> int:
     return max((s.end_us or s.start_us for s in row.segments), default=0)
 
 
-def _failed_in(cause: Cause | None, first: TaskRunRecord | None) -> str | None:
-    """Return what a run failed in: of its end's cause, or the first task run that failed so far."""
+def _failed_in(cause: Cause | None, first: TaskRunRecord | None) -> tuple[str | None, str]:
+    """Return what a run failed in, and of what: of its end's cause, or the first task run that failed
+    so far."""
     if cause is not None:
-        return cause.where or None
-    return None if first is None else first.label
+        return cause.where or None, cause.error
+    return (None, "") if first is None else (first.label, plain(first.message))

@@ -116,6 +116,32 @@ def calendar(us: int | None, now_us: int, zone: tzinfo | None = None, *, dash: s
     return when.strftime("%Y-%m-%d")
 
 
+def by_the_clock(us: int, now_us: int, zone: tzinfo | None = None, cells: int = 15) -> str:
+    """Return when something was, by the calendar and the clock, in so many cells.
+
+    ``today 14:03``, ``yesterday 18:40``, ``9 Nov 18:40``, ``9 Nov 2025``; where there is less room
+    ``14:03``, ``yesterday``, ``9 Nov``, ``Nov 2025``.
+
+    Args:
+        us: the time.
+        now_us: what today is.
+        zone: the time zone; ``None``: this machine's.
+        cells: that there are.
+    """
+    when, now = local(us, zone), local(now_us, zone)
+    time_of_day = when.strftime("%H:%M")
+    day = f"{when.day} {when:%b}"
+    if when.date() == now.date():
+        long, short = f"today {time_of_day}", time_of_day
+    elif when.date() == now.date() - timedelta(days=1):
+        long, short = f"yesterday {time_of_day}", "yesterday"
+    elif when.year == now.year:
+        long, short = f"{day} {time_of_day}", day
+    else:
+        long, short = f"{day} {when.year}", when.strftime("%b %Y")
+    return long if len(long) <= cells else short
+
+
 def full(us: int | None, dash: str = "–", zone: tzinfo | None = None) -> str:
     """Return date and time of day with milliseconds and the zone."""
     if us is None:

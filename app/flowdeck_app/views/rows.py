@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flowdeck_app.drawing.stems import Fold
 
 if TYPE_CHECKING:
+    from flowdeck_app.views.run_groups import RunHeading
     from flowdeck_store.read.records import FlowRunRecord, TaskRunRecord, UpstreamRecord
     from flowdeck_store.read.tree.runs import Stem
 
@@ -24,10 +25,12 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A flow run, its first failed task, the median duration of its flow, and the name of the run
-    that did it again and completed."""
+    """A flow run, what it failed in and of, the median duration of its flow, the name of the run that
+    did it again and completed, and the heading that stands in its place, if it is none."""
 
     record: FlowRunRecord
     failed_in: str | None = None
     p50: float | None = None
     repaired_by: str | None = None
+    error: str = ""
+    heading: RunHeading | None = None

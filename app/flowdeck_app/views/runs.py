@@ -12,7 +12,7 @@ from flowdeck_app.drawing.cells import Cell, clean, cut, fit_right
 from flowdeck_app.drawing.columns import Column
 from flowdeck_app.drawing.signs import ACTIVE, Kind, kind_of
 from flowdeck_app.drawing.states import ended_tasks, glyph_cell, word_cell
-from flowdeck_app.drawing.times import duration, moment, seconds_of
+from flowdeck_app.drawing.times import TimeMode, by_the_clock, duration, moment, seconds_of
 from flowdeck_store.read.causes import plain
 from flowdeck_store.states import PAUSED
 
@@ -46,6 +46,16 @@ def _state(row: RunRow, look: Look) -> Cell:
 def _started(row: RunRow, look: Look) -> Cell:
     when = row.record.started_us or row.record.created_us
     return moment(when, look.now_us, look.times, look.zone), "$fd-muted"
+
+
+def _started_fitted(row: RunRow, look: Look, cells: int) -> Content:
+    """``today 14:03``, or ``14:03`` where there is less room; as the key ``T`` has it otherwise."""
+    when = row.record.started_us or row.record.created_us
+    text = moment(when, look.now_us, look.times, look.zone)
+    if look.times is TimeMode.RELATIVE:
+        text = by_the_clock(when, look.now_us, look.zone, cells)
+    drawn = cut(text, cells, ellipsis=look.ellipsis)
+    return Content(drawn, [Span(0, len(drawn), "$fd-muted")], strip_control_codes=False)
 
 
 def _time(row: RunRow, look: Look) -> Cell:
@@ -108,11 +118,23 @@ def _failed_in(row: RunRow, look: Look) -> Cell:
         told = row.record.message if row.record.code == PAUSED else ""
         text = clean(told or "", 300, newline=" ", ascii_only=look.symbols.ascii)
         return text or "A answers", "$fd-retrying"
-    if row.failed_in:
-        return clean(row.failed_in, 300), "$fd-failed"
-    wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
-    message = clean(plain(row.record.message), 300, newline=" ") if wrong else ""
-    return message, "$fd-muted"
+    where, error = row.failed_in or "", row.error
+    if not where and not error:
+        wrong = kind_of(row.record.code, row.record.named) in {Kind.FAILED, Kind.CRASHED}
+        error = plain(row.record.message) if wrong else ""
+    text = clean(f"{where} {error}".strip(), 300, newline=" ", ascii_only=look.symbols.ascii)
+    return text, "$fd-failed"
+
+
+def _cause(row: RunRow, look: Look, cells: int) -> Content:
+    """What it failed in, and of what; where there is little room, its own part of that."""
+    text, style = _failed_in(row, look)
+    drawn = cut(text, cells, ellipsis=look.ellipsis)
+    where = len(clean(row.failed_in or "", 300, ascii_only=look.symbols.ascii))
+    spans = [Span(0, len(drawn), "$fd-muted")] if drawn else []
+    if row.repaired_by is None and where and drawn:
+        spans.append(Span(0, min(where, len(drawn)), style))
+    return Content(drawn, spans, strip_control_codes=False)
 
 
 def _runner(row: RunRow, look: Look) -> Cell:
@@ -151,7 +173,17 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
         first=True,
     ),
     Column("state", "State", _state, 10, order="problems"),
-    Column("started", "Started", _started, 9, most=12, drop=2, order="newest"),
+    Column(
+        "started",
+        "Started",
+        _started,
+        9,
+        grow=1,
+        most=15,
+        drop=2,
+        order="newest",
+        paint=_started_fitted,
+    ),
     Column("time", "Time", _time, 7, align="right", order="duration"),
     Column("median", "×p50", lambda row, look: ("", ""), 8, drop=5, paint=_times_median),
     Column(
@@ -167,7 +199,20 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
         first=True,
         paint=_tasks_fitted,
     ),
-    Column("failed", "Failed in", _failed_in, 10, grow=3, drop=1, gap=2),
+    Column(
+        "failed",
+        "Cause",
+        _failed_in,
+        16,
+        grow=9,
+        most=80,
+        drop=1,
+        gap=2,
+        fits=True,
+        first=True,
+        optional=True,
+        paint=_cause,
+    ),
     Column("runner", "Runner", _runner, 10, drop=6),
     Column("tags", "Tags", _tags, 8, grow=1, most=24, drop=7),
 )

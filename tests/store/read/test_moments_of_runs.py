@@ -197,3 +197,18 @@ def test_a_history_that_was_cut_is_what_the_row_says(tmp_path: Path) -> None:
     found = history.at(run << 24 | 1, at(2))
     assert found is not None
     assert found.code == RUNNING
+
+
+def test_a_replay_begins_where_the_run_began_and_not_where_it_was_launched(tmp_path: Path) -> None:
+    builder = StoreBuilder(tmp_path)
+    run = builder.run("top", created=at(0), started=at(2), seconds=8.0)
+    for code, second in ((RUNNING, 2), (COMPLETED, 10)):
+        builder.state(run, 0, code, us=at(second))
+    never = builder.run("never", created=at(0), started=None, state=FAILED)
+    builder.state(never, 0, FAILED, us=at(1))
+    builder.close()
+    with Reader.open(tmp_path) as reader:
+        history = read_history(reader, run)
+        assert (history.start_us, history.preceding(at(3))) == (at(2), at(2))
+        assert history.preceding(at(1)) == at(2)
+        assert read_history(reader, never).start_us == at(0)

@@ -1,15 +1,20 @@
-"""Writing runs of the history into a file. Pure of widgets."""
+"""Writing runs of the history into a file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from textual import work
+
+from flowdeck_app.access import SLOW
+from flowdeck_store.errors import StoreError
 from flowdeck_store.read.dump import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from flowdeck_app.host import HostApp
     from flowdeck_store.read.reader import Reader
 
 
@@ -34,3 +39,23 @@ def free_name(folder: Path, ids: Sequence[int]) -> Path:
         path = folder / f"{stem}-{n}.jsonl"
         n += 1
     return path
+
+
+class ExportsRuns:
+    """The key that writes the chosen runs to a file; mixed into the screen of the history."""
+
+    def action_take_export(self) -> None:
+        """Write the chosen runs as JSON lines."""
+        if ids := cast("Any", self).chosen_ids():
+            self._export(ids)
+
+    @work(exclusive=False, exit_on_error=False, group="export")
+    async def _export(self, ids: tuple[int, ...]) -> None:
+        app = cast("HostApp", cast("Any", self).app)
+        path = free_name(app.folder, ids)
+        try:
+            await app.access.ask(lambda reader: write_runs(reader, ids, path), SLOW)
+        except (OSError, StoreError) as error:
+            app.show_error("The export was not written", error)
+        else:
+            app.say(f"Wrote {path.name}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on, work
 
-from flowdeck_app.access import FACTS, SLOW
+from flowdeck_app.access import FACTS
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.amounts import number
 from flowdeck_app.drawing.pieces import Piece
@@ -15,10 +15,10 @@ from flowdeck_app.screens.parts.annotating import Annotated, AnnotatesRuns
 from flowdeck_app.screens.parts.answering import AnswersRuns
 from flowdeck_app.screens.parts.base import FlowdeckScreen
 from flowdeck_app.screens.runs.deletion import UNDO, PendingDeletion
-from flowdeck_app.screens.runs.export import free_name, write_runs
+from flowdeck_app.screens.runs.export import ExportsRuns
+from flowdeck_app.screens.runs.grouping import GroupsRuns
 from flowdeck_app.screens.runs.parts import PreviewPane, SummaryLine, ViewsStrip
 from flowdeck_app.screens.runs.stopping import StoppingRuns
-from flowdeck_app.sources import RunSource
 from flowdeck_app.views.runs import RUN_ORDERS
 from flowdeck_app.widgets.history_bars import RunHistogram
 from flowdeck_app.widgets.lines.messages import Opened
@@ -26,7 +26,6 @@ from flowdeck_app.widgets.lines.view import LineView
 from flowdeck_app.widgets.query_bar import QueryBar
 from flowdeck_app.widgets.run_table import NO_MATCH, NO_RUNS, RunTable
 from flowdeck_app.widgets.table import TableView
-from flowdeck_store.errors import StoreError
 from flowdeck_store.times import iso
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from flowdeck_app.sources import RunSource
     from flowdeck_app.views.rows import RunRow
     from flowdeck_store.read.reader import Reader
     from flowdeck_store.read.records import FlowRunRecord
@@ -44,7 +44,7 @@ _DAYS: Final = 7
 _HOUR_US: Final = 3_600_000_000
 
 
-class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
+class RunsScreen(AnnotatesRuns, AnswersRuns, GroupsRuns, ExportsRuns, FlowdeckScreen):
     """The history browser."""
 
     CSS_PATH = "runs.tcss"
@@ -54,6 +54,7 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
             "run.note", "run.undo", "mark.compare", "find.filter", "find.problems",
             "take.export", "take.copy", "view.preview", "go.next_tab", "go.previous_tab",
             "go.next_failure", "form.save",
+            "view.group", "view.fold", "view.all",
         )
     ]  # fmt: skip
 
@@ -73,7 +74,7 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
         yield ViewsStrip(self.app.state, id="views")
         yield SummaryLine(id="summary")
         yield RunHistogram(id="histogram")
-        yield RunTable(self._source(), self._order, id="runs")
+        yield RunTable(self.row_source(), self._order, id="runs")
         yield PreviewPane(classes="pane", id="preview-pane")
 
     @property
@@ -95,8 +96,9 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
         """Return the filter without the runs whose deletion can still be undone."""
         return f"{self.query_text} {self.deletion.query}".strip()
 
-    def _source(self) -> RunSource:
-        return RunSource(self.app.access, self.full_query(), self._order)
+    def row_source(self) -> RunSource:
+        """Return the rows of the present filter, order and groups."""
+        return self.make_source(self.full_query(), self._order)
 
     def on_mount(self) -> None:
         """Put the cursor into the table."""
@@ -119,11 +121,13 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     def facts(self) -> Sequence[Piece]:
         """Return how many runs there are and how many match."""
         gap, table = self.look.symbols.group, self.query("#runs")
-        matching = table.first(RunTable).count if table else 0
+        matching = table.first(RunTable).n_runs if table else 0
         runs = f"{number(self._total, gap)} run{'' if self._total == 1 else 's'}"
         pieces = [Piece(runs, "$fd-muted")]
         if self.query_text:
             pieces.append(Piece(f"  {number(matching, gap)} match", "$fd-accent"))
+        if self.grouping:
+            pieces.append(Piece(f"  by {self.grouping}", "$fd-accent"))
         return pieces
 
     # -- news ------------------------------------------------------------------------------
@@ -143,7 +147,7 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
 
     def renew_rows(self) -> None:
         """Show the rows of the present filter and order."""
-        self.table.show(self._source())
+        self.table.show(self.row_source())
         self._load_figures()
         self.refresh_bindings()
 
@@ -179,7 +183,7 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
     def _rows_changed(self) -> None:
         if not self.table.count:
             self._show_preview()  # nothing is highlighted any more
-        matching = number(self.table.count, self.look.symbols.group)
+        matching = number(self.table.n_runs, self.look.symbols.group)
         self.query_one("#bar", QueryBar).note = f"{matching} match" if self.query_text else ""
         self.refresh_breadcrumb()
         self.refresh_bindings()
@@ -191,8 +195,9 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
 
     @property
     def current_row(self) -> RunRow | None:
-        """The run under the cursor."""
-        return self.table.current
+        """The run under the cursor; ``None`` also on a heading."""
+        row: RunRow | None = self.table.current
+        return None if row is None or row.heading is not None else row
 
     # -- filter, views, order --------------------------------------------------------------
 
@@ -303,11 +308,18 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
 
     @property
     def can_open(self) -> bool | None:
+        """Whether there is a run under the cursor, or the heading of a group."""
+        return True if self.table.current is not None else None
+
+    @property
+    def can_rerun(self) -> bool | None:
         """Whether there is a run under the cursor."""
         return True if self.current_row is not None else None
 
-    can_rerun = can_open
-    can_delete = can_open
+    @property
+    def can_delete(self) -> bool | None:
+        """Whether there are runs to delete: marked, or under the cursor."""
+        return True if self.chosen_ids() else None
 
     @property
     def can_cancel(self) -> bool | None:
@@ -383,18 +395,3 @@ class RunsScreen(AnnotatesRuns, AnswersRuns, FlowdeckScreen):
             self.app.copy(one.name, "the run's name")
         elif ids:
             self.app.copy("\n".join(map(str, ids)), f"{len(ids)} run numbers")
-
-    def action_take_export(self) -> None:
-        """Write the chosen runs as JSON lines."""
-        if ids := self.chosen_ids():
-            self._export(ids)
-
-    @work(exclusive=False, exit_on_error=False, group="export")
-    async def _export(self, ids: tuple[int, ...]) -> None:
-        path = free_name(self.app.folder, ids)
-        try:
-            await self.app.access.ask(lambda reader: write_runs(reader, ids, path), SLOW)
-        except (OSError, StoreError) as error:
-            self.app.show_error("The export was not written", error)
-        else:
-            self.app.say(f"Wrote {path.name}")

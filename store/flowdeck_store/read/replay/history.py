@@ -105,8 +105,10 @@ class History:
 
     @property
     def start_us(self) -> int:
-        """When the first thing happened."""
-        return self._times[0] if self._times else 0
+        """When the run began, as all its views count; the first thing that happened, if it never did."""
+        own = self._changes.get(task_run_id(self.runs[0], 0), []) if self.runs else []
+        first = self._times[0] if self._times else 0
+        return next((change.us for change in own if change.code == RUNNING), first)
 
     @property
     def end_us(self) -> int:
@@ -131,7 +133,7 @@ class History:
     def preceding(self, us: int) -> int:
         """Return when something last happened before a time; the start where nothing did."""
         place = bisect_right(self._times, us - 1)
-        return self._times[place - 1] if place else self.start_us
+        return max(self.start_us, self._times[place - 1] if place else 0)
 
     def failures(self) -> list[int]:
         """Return when task runs failed or crashed."""
