@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowdeck_app.run_groups import GroupedRunSource
+from flowdeck_app.screens.runs.group_source import GroupedRunSource
 from flowdeck_app.sources import RunSource
 from flowdeck_app.views.run_groups import GROUPINGS
 
