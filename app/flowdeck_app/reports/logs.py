@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_app.drawing import times
 from flowdeck_app.drawing.levels import level_style
-from flowdeck_app.views.log_folds import folded_traceback
+from flowdeck_app.views.log.folds import folded_traceback
 from flowdeck_store.safe import lines, one_line
 from flowdeck_store.times import iso
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from flowdeck_app.drawing.look import Look
-    from flowdeck_app.views.log_folds import PatternGroup
+    from flowdeck_app.views.log.folds import PatternGroup
     from flowdeck_store.read.records import LogRecord
 
 _RUN_LOGGERS: Final = frozenset({"flowdeck.flow_runs", "flowdeck.task_runs"})

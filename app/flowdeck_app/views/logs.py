@@ -13,7 +13,7 @@ from flowdeck_app.drawing.cells import DRAWN, clean, clean_lines, fit, fit_middl
 from flowdeck_app.drawing.cells import width as cells_of
 from flowdeck_app.drawing.levels import NUMBERS, level_style, level_word
 from flowdeck_app.drawing.times import TimeMode, clock
-from flowdeck_app.views.log_folds import folded_traceback
+from flowdeck_app.views.log.folds import folded_traceback
 from flowdeck_store.errors import QueryError
 from flowdeck_store.query.language import parse
 

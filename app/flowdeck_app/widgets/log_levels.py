@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from textual.message import Message
 
-from flowdeck_app.views.log_levels import LevelBins, level_rows
+from flowdeck_app.views.log.levels import LevelBins, level_rows
 from flowdeck_app.widgets.strip_widget import StripWidget
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LogLevels(StripWidget):
-    """Bars of :class:`~flowdeck_app.views.log_levels.LevelBins`; a click tells the first line of one.
+    """Bars of :class:`~flowdeck_app.views.log.levels.LevelBins`; a click tells the first line of one.
 
     It is one line high where there is little room, else two, and not there without lines.
     """

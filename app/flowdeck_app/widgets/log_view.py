@@ -8,7 +8,7 @@ from textual.content import Content
 
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.ansi import without_colours
-from flowdeck_app.views.log_folds import folded_traceback
+from flowdeck_app.views.log.folds import folded_traceback
 from flowdeck_app.views.logs import log_lines
 from flowdeck_app.widgets.lines.messages import Changed
 from flowdeck_app.widgets.lines.view import LineView

@@ -6,8 +6,8 @@ from app_data import NOW, ZONE, log
 
 from flowdeck_app.drawing.cells import width
 from flowdeck_app.drawing.look import Look
-from flowdeck_app.views.log_folds import LogPatterns, folded_traceback, pattern_of, pattern_rows
-from flowdeck_app.views.log_levels import MOST_BINS, LevelBins, level_rows
+from flowdeck_app.views.log.folds import LogPatterns, folded_traceback, pattern_of, pattern_rows
+from flowdeck_app.views.log.levels import MOST_BINS, LevelBins, level_rows
 from flowdeck_app.views.logs import log_lines
 
 LOOK = Look(NOW, zone=ZONE)

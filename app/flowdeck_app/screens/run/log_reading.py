@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from flowdeck_app.access import SLOW
 from flowdeck_app.screens.parts.renewal import Renewal
-from flowdeck_app.views.log_folds import LogPatterns
-from flowdeck_app.views.log_levels import MOST_BINS, LevelBins
+from flowdeck_app.views.log.folds import LogPatterns
+from flowdeck_app.views.log.levels import MOST_BINS, LevelBins
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from flowdeck_app.screens.parts.renewal import records_of
 from flowdeck_app.screens.parts.strips import Line
 from flowdeck_app.screens.run.log_reading import LevelReading, LogSubject, PatternReading
 from flowdeck_app.screens.run.panes import ReadingFailed, RunLog
-from flowdeck_app.views.log_folds import pattern_rows
+from flowdeck_app.views.log.folds import pattern_rows
 from flowdeck_app.views.logs import LEVELS
 from flowdeck_app.views.run_header import zero_us
 from flowdeck_app.widgets.lines.messages import Changed, Highlighted
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from flowdeck_app.host import HostApp
-    from flowdeck_app.views.log_folds import LogPatterns
-    from flowdeck_app.views.log_levels import LevelBins
+    from flowdeck_app.views.log.folds import LogPatterns
+    from flowdeck_app.views.log.levels import LevelBins
     from flowdeck_app.widgets.guard import Names
     from flowdeck_store.read.records import FlowRunRecord
 

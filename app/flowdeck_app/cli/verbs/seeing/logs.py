@@ -92,7 +92,7 @@ def command(
 def show_patterns(batches: Iterable[list[LogRecord]], *, as_json: bool) -> None:
     """Write the patterns of log lines, in the order of their first lines."""
     from flowdeck_app.reports.logs import pattern_lines, pattern_object
-    from flowdeck_app.views.log_folds import LogPatterns
+    from flowdeck_app.views.log.folds import LogPatterns
 
     found = LogPatterns()
     for batch in batches:

@@ -1,0 +1,1 @@
+"""What makes a log shorter, and what gives an overview of it."""
