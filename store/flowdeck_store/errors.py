@@ -88,6 +88,10 @@ class QueryError(StoreError):
         super().__init__(f"{message} (at character {position + 1} of the filter).")
 
 
+class NothingToSearchFor(StoreError):
+    """A text to search for has no word in it."""
+
+
 class ReadInterrupted(StoreError):
     """A long read was ended by ``Reader.interrupt()``."""
 

@@ -157,12 +157,13 @@ def _translated(error: Exception) -> Trouble:
         BadFile,
         LiveRun,
         NotFound,
+        NothingToSearchFor,
         QueryError,
         StoreError,
     )
 
     message = str(error) or type(error).__name__
-    if isinstance(error, (NotFound, Ambiguous, QueryError, LiveRun, BadFile)):
+    if isinstance(error, (NotFound, Ambiguous, QueryError, LiveRun, BadFile, NothingToSearchFor)):
         return Trouble(message, code=USAGE)
     if isinstance(error, StoreError):
         return Trouble(message, code=STORE)

@@ -43,6 +43,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "artifacts": "List what runs wanted shown: tables, texts, pictures.",
         "why": "Say why a flow run or task run went as it did.",
         "errors": "Show what failed, the same error as one group.",
+        "search": "Find words in the log lines and failures of all runs.",
         "diff": "Show what differs between two flow runs.",
         "timeline": "Show when task runs waited and ran, and the critical path.",
         "graph": "Show which tasks took something from which.",

@@ -226,9 +226,7 @@ def _stop_in_main_thread(exc: type[BaseException] | BaseException) -> None:
 
 def _stop_later(exc: type[BaseException] | BaseException) -> None:
     _signals.delayed = exc
-    timer = threading.Timer(RING_AGAIN, wake_main_thread)
-    timer.daemon = True
-    timer.start()
+    swallowed.soon(wake_main_thread)
 
 
 def put_off(exc: type[BaseException] | BaseException) -> bool:

@@ -17,13 +17,15 @@ import contextvars
 import functools
 import sys
 import threading
-from types import TracebackType
+import time
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from flowdeck.exceptions import FlowdeckError
-from flowdeck.threads import patience
+from flowdeck.threads import patience, swallowed
 from flowdeck.threads.child_processes import wait_until_started
 from flowdeck.threads.engine_threads import engine_thread
+from flowdeck_store import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,9 @@ T = TypeVar("T")
 
 #: Seconds that an interrupted thread gets to clean up before it is left behind.
 GRACE: Final = 0.05
+
+#: Seconds in which a thread that starts another one is surely done with it.
+_BEGINS: Final = 1.0
 
 _RUNNING, _DONE, _EXPIRED = range(3)
 
@@ -308,11 +313,38 @@ def _set_async_exc(thread_id: int | None, exc_type: type[BaseException] | None) 
         return bool(function(thread_id or 0, what))
     landing = _Landing()
     try:
+        if exc_type is not None:
+            _wait_until_no_thread_begins(thread_id)
         found = function(thread_id or 0, what)
     finally:
         landing.sent.release()  # no function of Python's may be called before, see there
     landing.over.acquire()
     return bool(found)
+
+
+def _wait_until_no_thread_begins(thread_id: int | None) -> None:
+    """Wait while a thread starts another one.
+
+    Until the new one runs, CPython 3.11 knows it by the number of the thread that starts it, and what
+    is meant for that lands in the new one: which ends before it began, and is waited for for ever.
+    """
+    until = clock.monotonic() + _BEGINS
+    while clock.monotonic() < until:
+        # Who comes back from it has the interpreter's lock for some milliseconds: what is seen now
+        # is so when the caller injects.
+        time.sleep(0.0005)
+        frame = sys._current_frames().get(thread_id or 0)
+        while frame is not None and not _begins_a_thread(frame):
+            frame = frame.f_back
+        if frame is None:
+            return
+
+
+def _begins_a_thread(frame: FrameType) -> bool:
+    """Say whether this is a call that starts a thread, which does not run yet."""
+    if frame.f_code is threading.Thread.start.__code__:
+        return frame.f_locals["self"].ident is None
+    return frame.f_code is swallowed.soon.__code__
 
 
 class _Nothing(BaseException):
@@ -330,16 +362,19 @@ class _Landing:
     """
 
     def __init__(self) -> None:
+        self.here = threading.Lock()
         self.sent = threading.Lock()
         self.over = threading.Lock()
-        self.sent.acquire()
-        self.over.acquire()
+        for lock in (self.here, self.sent, self.over):
+            lock.acquire()
         try:
             _thread.start_new_thread(self._land, ())
+            self.here.acquire()  # until then it has our number, see _wait_until_no_thread_begins
         except RuntimeError:  # there are too many threads
             self.over.release()
 
     def _land(self) -> None:
+        self.here.release()
         function, py_object = _api()
         me, nothing = threading.get_ident(), py_object(_Nothing)
         self.sent.acquire()

@@ -7,6 +7,7 @@ executing, and taken back, under the same lock, if it has not landed when the fu
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -15,8 +16,6 @@ from flowdeck.threads import child_processes, swallowed
 from flowdeck.threads.deadlines import interrupt_thread, take_back
 
 _lock = threading.Lock()
-#: Seconds after which an interruption that was swallowed is injected anew.
-_AGAIN = 0.01
 
 
 class _Executing:
@@ -62,14 +61,16 @@ class _Executing:
 
     def _soon_again(self) -> None:
         if self._thread == threading.get_ident():  # else it was swallowed in another run's function
-            timer = threading.Timer(_AGAIN, self._again)
-            timer.daemon = True
-            timer.start()
+            swallowed.soon(self._again)
 
     def _again(self) -> None:
         with _lock:
-            if self._thread:
+            if not self._thread:
+                return
+            if not swallowed.reaches_nobody(sys._current_frames().get(self._thread)):
                 interrupt_thread(self._thread, self._exc_type)
+                return
+        swallowed.soon(self._again)
 
 
 executing = _Executing

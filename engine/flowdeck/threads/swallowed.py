@@ -10,13 +10,18 @@ to be done if it comes to that: to raise it anew, a moment later.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+#: Seconds: the time in which a callback or a finalizer mostly is over.
+_MOMENT: Final = 0.01
 
 _expected: list[tuple[BaseException | type[BaseException], Callable[[], Any]]] = []
 _before: Any = None
@@ -46,11 +51,29 @@ def forget(again: Callable[[], Any]) -> None:
         _before = None
 
 
+def soon(function: Callable[[], Any]) -> None:
+    """Call it on another thread in a moment; for handlers of signals, and where stops are swallowed.
+
+    It returns when that thread is there, see :func:`flowdeck.threads.deadlines.interrupt_thread`.
+    """
+    there = _thread.allocate_lock()
+    there.acquire()
+
+    def call() -> None:
+        there.release()
+        time.sleep(_MOMENT)
+        function()
+
+    with contextlib.suppress(RuntimeError):  # there are too many threads
+        _thread.start_new_thread(call, ())
+        there.acquire()
+
+
 def reaches_nobody(frame: FrameType | None) -> bool:
     """Say whether what is raised in ``frame`` would be lost with the finalizer, or this hook, that it
     is in: a stop waits, so that the finalizer is not left half done."""
     while frame is not None:
-        if frame.f_code.co_name == "__del__" or frame.f_code is _hook.__code__:
+        if frame.f_code.co_name == "__del__" or frame.f_code in _OURS:
             return True
         frame = frame.f_back
     return False
@@ -59,6 +82,21 @@ def reaches_nobody(frame: FrameType | None) -> bool:
 def _hook(told: Any) -> None:
     for error, again in tuple(_expected):
         if told.exc_value is error or told.exc_type is error:
-            again()
+            _surely(again)
             return
     (_before or sys.__unraisablehook__)(told)
+
+
+def _surely(function: Callable[[], Any]) -> None:
+    """Call it, though what it raises anew may strike already, in here: which Python would swallow."""
+    for _ in range(10):
+        try:
+            function()
+        except BaseException as struck:
+            if not any(struck is error or type(struck) is error for error, _ in tuple(_expected)):
+                raise
+        else:
+            return
+
+
+_OURS: Final = (_hook.__code__, _surely.__code__)

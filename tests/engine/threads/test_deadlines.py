@@ -398,3 +398,16 @@ traced(100)
 """
     command = [sys.executable, "-c", program, why]
     subprocess.run(command, check=True, timeout=30)
+
+
+def test_what_stops_a_thread_does_not_land_in_one_that_it_starts() -> None:
+    """CPython 3.11 knows a new thread by the number of the one that starts it, until it runs."""
+
+    def start_threads() -> None:
+        while True:
+            threading.Thread(target=int).start()
+
+    for turn in range(40):
+        with pytest.raises(DeadlineExceeded) as caught:
+            call_with_deadline(start_threads, (), {}, 0.002 + turn / 10_000, grace=20.0)
+        assert caught.value.left_behind is None
