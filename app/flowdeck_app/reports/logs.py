@@ -1,4 +1,4 @@
-"""Log lines as the console shows them."""
+"""Log lines as the console shows them, and those that a search has found."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from flowdeck_app.drawing import times
-from flowdeck_app.drawing.levels import level_style
+from flowdeck_app.drawing.cells import clean
+from flowdeck_app.drawing.levels import level_style, level_word
+from flowdeck_app.drawing.tables import TextColumn, table
 from flowdeck_app.views.log.folds import folded_traceback
 from flowdeck_store.safe import lines, one_line
 from flowdeck_store.times import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flowdeck_app.drawing.look import Look
+    from flowdeck_app.drawing.tables import Row
     from flowdeck_app.views.log.folds import PatternGroup
     from flowdeck_store.read.records import LogRecord
+    from flowdeck_store.search import Hit
 
+_HITS: Final = (
+    TextColumn("When"),
+    TextColumn("Run"),
+    TextColumn("Flow", least=6),
+    TextColumn("Level"),
+    TextColumn("Text", least=20),
+)
 _RUN_LOGGERS: Final = frozenset({"flowdeck.flow_runs", "flowdeck.task_runs"})
 
 
@@ -67,3 +78,18 @@ def pattern_object(group: PatternGroup) -> dict[str, Any]:
 def speaker(name: str, *, is_task: bool) -> str:
     """Return who speaks in a run's own log lines."""
     return f"{'Task' if is_task else 'Flow'} run '{one_line(name, 120)}'"
+
+
+def hit_table(hits: Sequence[Hit], look: Look) -> list[str]:
+    """Return a heading and one line for each log line or failure that was found."""
+    rows: list[Row] = [
+        [
+            times.calendar(hit.us, look.now_us, dash=look.dash),
+            hit.ref,
+            clean(hit.flow),
+            (level_word(hit.level), level_style(hit.level)),
+            clean(hit.text),
+        ]
+        for hit in hits
+    ]
+    return table(_HITS, rows, look)

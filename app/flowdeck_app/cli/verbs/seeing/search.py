@@ -48,7 +48,7 @@ def command(words: tuple[str, ...], limit: int | None, as_json: bool) -> None:
         echo_json(hit.as_json() for hit in found)
         return
     if found:
-        from flowdeck_app.reports.search import hit_table
+        from flowdeck_app.reports.logs import hit_table
 
         echo(hit_table(found[: limit or None], stream_look()))
     if limit and len(found) > limit:
