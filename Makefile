@@ -124,6 +124,9 @@ docs: $(TEST_READY)
 docs-screens: $(TEST_READY)
 	$(BIN)/python docs/screens.py
 	$(BIN)/python docs/app_screens.py
+	@# What one of the runs of the gallery computes with; nothing else here needs it.
+	@$(INSTALL) numpy
+	$(BIN)/python docs/gallery.py
 
 pins: $(TEST_READY)
 	$(BIN)/python -m pip list --format=freeze --exclude-editable \

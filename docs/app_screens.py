@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from pictures import slim
 from textual.worker import WorkerCancelled
 
 from flowdeck_store.read.reader import Reader
@@ -29,9 +30,6 @@ from flowdeck_store.states import BUCKETS
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent / "examples"
 SIZE = (120, 36)
-
-#: What an offline reader cannot load: web fonts, a link in a comment.
-FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}|<!--.*?-->", re.DOTALL)
 
 Step = Callable[[Any, Any], Awaitable[None]]
 
@@ -292,7 +290,7 @@ async def draw(home: Path, name: str, folder: Path) -> None:
         picture = app.export_screenshot(title="flowdeck")
     # Textual puts a random number into class names: the same screen shall be the same file.
     picture = re.sub(r"terminal-\d+", f"terminal-{name}", picture)
-    (folder / f"app-{name}.svg").write_text(FROM_ELSEWHERE.sub("", picture), encoding="utf-8")
+    (folder / f"app-{name}.svg").write_text(slim(picture), encoding="utf-8")
     print(f"app-{name}.svg")
 
 

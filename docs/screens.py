@@ -17,15 +17,13 @@ import tempfile
 from pathlib import Path
 
 import pages
+from pictures import slim
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 100
-
-#: What Rich puts into a picture and an offline reader cannot load: web fonts, a link in a comment.
-FROM_ELSEWHERE = re.compile(r"@font-face \{.*?\}|<!--.*?-->", re.DOTALL)
 
 #: Name of the picture: the command, and the first and last line of its output that are shown.
 PICTURES = {
@@ -64,7 +62,7 @@ def draw(name: str, command: str, lines: list[str]) -> None:
         theme=DIMMED_MONOKAI,
         unique_id=name,
     )
-    (IMAGES / f"{name}.svg").write_text(FROM_ELSEWHERE.sub("", picture), encoding="utf-8")
+    (IMAGES / f"{name}.svg").write_text(slim(picture), encoding="utf-8")
 
 
 def main() -> int:

@@ -29,7 +29,9 @@ def lowest(project: dict[str, Any]) -> list[str]:
         ValueError: a requirement does not say from which version on.
     """
     extras = {
-        name: asked for name, asked in project["optional-dependencies"].items() if name != "dev"
+        name: asked
+        for name, asked in project["optional-dependencies"].items()
+        if name not in {"dev", "gpu"}  # gpu: of no use without a driver, and none is here
     }
     requirements = [*project["dependencies"], *chain.from_iterable(extras.values())]
     found = []

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.content import Content, Span
+from textual.content import Content
 from textual.widgets import Input
 
 from flowdeck_app.actions import REGISTRY, Action, display_key
-from flowdeck_app.drawing.cells import cut, fit
+from flowdeck_app.drawing.cells import fit, wrap_cells
 from flowdeck_app.screens.parts.base import FlowdeckModal
 from flowdeck_app.widgets.lines.source import MemorySource
 from flowdeck_app.widgets.lines.view import LineView
@@ -90,22 +90,21 @@ class HelpList(LineView[HelpRow]):
         if action is None:
             return [Content.styled(title, "bold $fd-accent" if here else "$fd-faint")]
         shown = fit(f"  {keys}", _KEYS)
-        room = width - _KEYS - 1
+        room = max(10, width - _KEYS - 1)
         cli = f"  {action.cli}" if action.cli and room > 60 else ""
-        text = cut(action.help, max(10, room - len(cli)), ellipsis=look.ellipsis)
-        line = f"{shown} {text}"
-        line += " " * max(0, width - len(line) - len(cli)) + cli
-        tone = "$foreground" if here else "$fd-faint"
-        return [
-            Content(
-                line,
-                [
-                    Span(0, _KEYS, f"bold {'$fd-strong' if here else '$fd-faint'}"),
-                    Span(_KEYS, len(line) - len(cli), tone),
-                    Span(len(line) - len(cli), len(line), "$fd-faint"),
-                ],
-            )
-        ]
+        # A sentence is never cut: what does not fit stands below, the command then at its end.
+        first, *below = wrap_cells(action.help, room - len(cli))
+        if below and cli:
+            first, *below = wrap_cells(action.help, room)
+        strong, tone = (
+            ("bold $fd-strong", "$foreground") if here else ("bold $fd-faint", "$fd-faint")
+        )
+        lines = [Content.assemble((shown, strong), (f" {first}", tone))]
+        lines += [Content.styled(" " * (_KEYS + 1) + text, tone) for text in below]
+        last = lines[-1]
+        if cli and last.cell_length + len(cli) <= width:
+            lines[-1] = last + Content.styled(cli.rjust(width - last.cell_length), "$fd-faint")
+        return lines
 
 
 class HelpScreen(FlowdeckModal):

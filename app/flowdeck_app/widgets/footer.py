@@ -23,9 +23,9 @@ RIGHT: Final = 80
 #: Those from this rank on are the same on every screen.
 GENERAL: Final = 60
 #: One key of what is shown goes before those at the right edge for so many cells of the line.
-FOR_FIRST: Final = 15
-#: The one that never goes.
-KEPT: Final = "app.help"
+FOR_FIRST: Final = 20
+#: Those that never go: what else there is, and the way out.
+KEPT: Final = frozenset({"app.help", "app.quit"})
 GAP: Final = 2
 
 
@@ -63,7 +63,7 @@ def entries(active: dict[str, ActiveBinding], ascii_only: bool = False) -> list[
 def arrange(found: Sequence[FooterKey], cells: int) -> list[FooterKey]:
     """Choose what fits, each with its word: a key without one says little.
 
-    The help is always there. Then come the first keys of what is shown, then those at the right edge,
+    Help and quit are always there. Then come the first keys of what is shown, then those at the right edge,
     then the others.
 
     Args:
@@ -73,11 +73,11 @@ def arrange(found: Sequence[FooterKey], cells: int) -> list[FooterKey]:
     left = [entry for entry in found if entry.rank < RIGHT]
     first = [entry for entry in left if entry.rank < GENERAL][: cells // FOR_FIRST]
     right = [entry for entry in found if entry.rank >= RIGHT]
-    by_need = [*(entry for entry in right if entry.action_id == KEPT), *first, *right, *left]
+    by_need = [*(entry for entry in right if entry.action_id in KEPT), *first, *right, *left]
     chosen: dict[str, FooterKey] = {}
     room = cells + GAP
     for entry in by_need:
-        if entry.action_id not in chosen and (entry.action_id == KEPT or entry.cells + GAP <= room):
+        if entry.action_id not in chosen and (entry.action_id in KEPT or entry.cells + GAP <= room):
             chosen[entry.action_id] = entry
             room -= entry.cells + GAP
     return [entry for entry in found if entry.action_id in chosen]

@@ -105,22 +105,24 @@ def entry(name: str, rank: int) -> FooterKey:
     return FooterKey(name, name[0], name[0], name.title(), rank)
 
 
-def test_the_footer_has_words_or_nothing_and_never_drops_the_help() -> None:
+def test_the_footer_has_words_or_nothing_and_never_drops_help_and_quit() -> None:
     found = [
         entry("open", 10),
         entry("cancel", 20),
         entry("zoom", 60),
         entry("palette", 80),
         FooterKey("app.help", "?", "?", "Help", 90),
+        FooterKey("app.quit", "q", "q", "Quit", 99),
     ]
 
     def names(cells: int) -> list[str]:
         return [entry.action_id for entry in arrange(found, cells)]
 
-    assert names(100) == ["open", "cancel", "zoom", "palette", "app.help"]
-    assert names(40) == ["open", "cancel", "palette", "app.help"]
-    assert names(32) == ["open", "cancel", "zoom", "app.help"]
-    assert names(8) == names(3) == ["app.help"]
+    way_out = ["app.help", "app.quit"]
+    assert names(100) == ["open", "cancel", "zoom", "palette", *way_out]
+    assert names(45) == ["open", "cancel", "palette", *way_out]
+    assert names(25) == ["open", *way_out]
+    assert names(8) == names(3) == way_out
 
 
 async def test_a_click_on_a_footer_key_presses_it(app_for: AppFor) -> None:

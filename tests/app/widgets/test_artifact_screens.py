@@ -18,6 +18,7 @@ from flowdeck_app.screens.artifacts.pane import ArtifactTable
 from flowdeck_app.screens.artifacts.screen import ArtifactScreen
 from flowdeck_app.screens.parts.confirm import ConfirmScreen
 from flowdeck_app.screens.run.screen import RunScreen
+from flowdeck_app.screens.task.body import TaskBody
 from flowdeck_store.file import artifact_files
 from flowdeck_store.file.paths import StorePaths
 
@@ -145,3 +146,42 @@ def test_without_pillow_a_sentence_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(CannotBeDrawn, match="pip install"):
         picture_content(png(), 10, 10)
+
+
+@pytest.mark.anyio
+async def test_a_task_run_lists_its_own_artifacts_and_has_no_tab_without(
+    app_for: Any, home: Path
+) -> None:
+    from flowdeck import task
+
+    @task
+    def one() -> None:
+        artifact.number(3, key="of-one")
+
+    @task
+    def none() -> None:
+        """Make nothing."""
+
+    @flow
+    def both() -> None:
+        artifact.number(1, key="of-the-flow")
+        one()
+        none()
+
+    with using(home=home, console=False):
+        both()
+        recording.close_all()
+    app: FlowdeckApp = app_for()
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.open_task(1, 1)
+        await settle(pilot, lambda: "Artifacts 1" in screen_text(app))
+        body = app.screen.query_one(TaskBody)
+        body.tabs.choose("artifacts")
+        await settle(pilot, lambda: "of-one" in screen_text(app))
+        assert "of-the-flow" not in screen_text(app)
+        await pilot.press("enter")
+        await settle(pilot, lambda: isinstance(app.screen, ArtifactScreen))
+        await pilot.press("escape")
+        app.open_task(1, 2)
+        await settle(pilot, lambda: "States" in screen_text(app) and "none" in screen_text(app))
+        assert "Artifacts" not in screen_text(app)

@@ -181,3 +181,17 @@ def test_processor_time_is_that_of_a_moment_with_and_without_children() -> None:
             assert after is not None
             assert before.cpu_ns <= between <= after.cpu_ns
         child.communicate(b"\n")
+
+
+def test_a_real_gpu_says_what_this_process_has_there() -> None:
+    nvml = pytest.importorskip("pynvml", reason="needs nvidia-ml-py: pip install 'flowdeck[gpu]'")
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        pytest.skip(f"no GPU of NVIDIA's here: {error}")
+    gpus._nvml.cache_clear()
+    try:
+        share, size = gpus.used_by(os.getpid())
+        assert (share is None) == (size is None)
+    finally:
+        gpus._nvml.cache_clear()

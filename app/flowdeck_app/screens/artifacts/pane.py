@@ -98,6 +98,7 @@ class ArtifactTable(TableView[ArtifactRow]):
             **names,
         )
         self.run_id = run_id
+        self._no: int | None = None  # only those of this task run
         self._own = "flow"
         self._counting = Renewal(self, self._count, lambda error: None, rest=0.5)
 
@@ -105,6 +106,14 @@ class ArtifactTable(TableView[ArtifactRow]):
         """Count what there is: the tab is there only where something is in it."""
         self._own = run.flow
         self._counting.ask()
+
+    def show_task(self, run_id: int, no: int) -> None:
+        """Show only what a task run wanted shown (0: the flow function itself)."""
+        if (self.run_id, self._no) != (run_id, no):
+            self.run_id, self._no = run_id, no
+            self._list()
+        else:
+            self.reload()
 
     async def _count(self) -> None:
         count = await self.app.access.ask(lambda reader: reader.count_artifacts(self.run_id))
@@ -114,7 +123,10 @@ class ArtifactTable(TableView[ArtifactRow]):
         """Read the list anew; there is no filter."""
         if isinstance(self.source, ListSource):
             self.reload()
-            return
+        else:
+            self._list()
+
+    def _list(self) -> None:
         self.show(
             ListSource(
                 self.app.access,
@@ -136,7 +148,7 @@ class ArtifactTable(TableView[ArtifactRow]):
         return row.record.key or "", "the key"
 
     def _read(self, reader: Reader) -> list[ArtifactRow]:
-        found = reader.shown_artifacts(self.run_id, limit=_MOST)
+        found = reader.shown_artifacts(self.run_id, self._no, limit=_MOST)
         nos = {one.task_no for one in found if one.task_no}
         names = {task.no: task.label for task in reader.tasks_by_nos(self.run_id, nos)}
         return [ArtifactRow(one, names.get(one.task_no, self._own)) for one in found]

@@ -162,8 +162,8 @@ class FlowdeckScreen(LivingScreen, Screen[None], inherit_bindings=False):
 
     def hear_news(self, message: StoreChanged) -> None:
         """Take news from the app (visible screens only); before it is mounted it has nothing to
-        bring up to date, and it catches up when it appears."""
-        if self.is_mounted:
+        bring up to date, and it catches up when it appears. While the app closes its widgets go first."""
+        if self.is_mounted and not self.goes and self.children:
             self._seen_version = self.app.store_version
             self.store_changed(message)
 

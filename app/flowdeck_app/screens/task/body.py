@@ -13,6 +13,7 @@ from flowdeck_app.drawing.ansi import without_colours
 from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
 from flowdeck_app.log_sources import LogSource
+from flowdeck_app.screens.artifacts.pane import ArtifactTable
 from flowdeck_app.screens.parts.fact_list import PanelView
 from flowdeck_app.screens.task.frames import TracebackPane
 from flowdeck_app.screens.task.lines import attempt_note
@@ -38,6 +39,7 @@ TABS: Final = (
     Tab("states", "States"),
     Tab("inputs", "Inputs"),
     Tab("logs", "Logs"),
+    Tab("artifacts", "Artifacts"),
     Tab("result", "Result"),
 )
 #: Lines of a screen from which on inputs have room below a traceback.
@@ -48,6 +50,7 @@ FOCUS: Final = {
     "states": ("states", "#states"),
     "inputs": ("inputs", "#inputs"),
     "logs": ("task-log", "#task-log"),
+    "artifacts": ("task-artifacts", "#task-artifacts"),
     "result": ("result", "#result"),
 }
 
@@ -88,6 +91,7 @@ class TaskBody(Living, Vertical):
             yield LogView(
                 id="task-log", empty=("No log lines", "This task has not logged anything")
             )
+            yield ArtifactTable(0, id="task-artifacts")
             yield PanelView(id="result", empty=("No result", "A task that has completed has one"))
 
     def on_mount(self) -> None:
@@ -119,7 +123,8 @@ class TaskBody(Living, Vertical):
     def choose_tabs(self, known: TaskFacts) -> None:
         """Show the traceback first where there is one; leave it out where there never was one."""
         tabs, failed = self.tabs, bool(known.failures)
-        tabs.tabs = TABS if failed else TABS[1:]
+        there = {"traceback": failed, "artifacts": known.n_artifacts > 0}
+        tabs.tabs = tuple(tab for tab in TABS if there.get(tab.key, True))
         wanted = "traceback" if failed else "logs" if known.n_logs else "states"
         if tabs.active == wanted:
             self.call_after_refresh(self.focus_rows)
@@ -130,6 +135,12 @@ class TaskBody(Living, Vertical):
         """Show a task run as it is now; ``attempt`` 0 is its last."""
         self._known, self._attempt = known, attempt
         self.tabs.set_count("logs", known.n_logs)
+        shown = {tab.key: tab for tab in self.tabs.tabs}
+        if known.n_artifacts and "artifacts" not in shown:  # the first one came
+            wanted = (shown.get(tab.key, tab) for tab in TABS if tab.key in {*shown, "artifacts"})
+            self.tabs.tabs = tuple(wanted)
+        if known.n_artifacts:
+            self.tabs.set_count("artifacts", known.n_artifacts)
         note = attempt_note(known.attempt_number(attempt), len(known.attempts), self.app.look)
         self.tabs.note = tuple(Piece(*part) for part in note)
         self._show_tab()
@@ -153,6 +164,8 @@ class TaskBody(Living, Vertical):
             self._show_inputs(tab, known)
         elif tab == "logs":
             self._show_log(known)
+        elif tab == "artifacts":
+            self.query_one(ArtifactTable).show_task(*subject)
         else:
             self._panel(tab).fill(result_panel(known.result, known.outline, look), subject)
         self._tell_drift(self.traceback.drifted)

@@ -52,6 +52,7 @@ class TaskFacts:
     result: ResultRecord | None
     outline: Outline | None
     n_logs: int
+    n_artifacts: int
     same: SameFailures | None
     same_runs: tuple[FlowRunRecord, ...]
 
@@ -108,6 +109,7 @@ def read_facts(reader: Reader, run_id: int, no: int) -> TaskFacts | None:
         result=reader.result(run_id, no),
         outline=outline_of(reader.outline(run_id, no)),
         n_logs=reader.count_logs(run_id, no),
+        n_artifacts=reader.count_artifacts(run_id, no),
         same=same,
         same_runs=same_runs,
     )

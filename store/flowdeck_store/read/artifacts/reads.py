@@ -119,11 +119,11 @@ class ArtifactReads(ReaderBase):
         found = [artifact_of(row) for row in reversed(rows)]
         return [artifact for artifact in found if artifact is not None]
 
-    def count_artifacts(self, run_id: int) -> int:
-        """Return how many artifacts a run has."""
+    def count_artifacts(self, run_id: int, no: int | None = None) -> int:
+        """Return how many artifacts a run has, or one of its task runs (0: the flow function)."""
         row = self._one(
             f"SELECT count(*) FROM artifacts x WHERE x.task BETWEEN ? AND ? AND {_IS_SHOWN}",
-            span_with_run(run_id),
+            span_with_run(run_id) if no is None else [task_run_id(run_id, no)] * 2,
         )
         return int(row[0]) if row else 0
 
