@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ from typing import Any
 
 import gallery_flows
 from app_screens import EXAMPLES, HERE, calm, keys, newest, run, wait_for_all
-from pictures import slim
+from pictures import slim, without_place
 
 from flowdeck_store.read.reader import Reader
 from flowdeck_store.states import BUCKETS
@@ -32,6 +33,8 @@ from flowdeck_store.states import BUCKETS
 FOLDER = HERE / "images" / "gallery"
 PAGE = HERE / "gallery.md"
 SIZES = ((80, 24), (120, 36), (160, 45))
+#: Files of the standard library that do not parse are named with it.
+PYTHON = str(Path(sysconfig.get_paths()["stdlib"]).parent)
 #: While this file is there the runs that can be held go no further.
 HOLD = "hold"
 
@@ -209,7 +212,8 @@ def draw_all(home: Path, wanted: set[str], *, live: bool) -> None:
                 else:
                     picture = asyncio.run(draw(home, view, scene, size))
                 name = name_of(view, scene, size)
-                (FOLDER / name).write_text(slim(picture), encoding="utf-8")
+                picture = without_place(slim(picture), PYTHON)
+                (FOLDER / name).write_text(picture, encoding="utf-8")
                 print(name, flush=True)
 
 

@@ -42,3 +42,29 @@ def slim(picture: str) -> str:
     found = _BLANK.sub("", found)
     found = _CLASSES.sub("t-", found)
     return re.sub(r"\n\s*\n+", "\n", found)
+
+
+_TEXT = re.compile(r"(<text [^>]*>)([^<]*)(</text>)")
+_ELSEWHERE = "/usr/lib"
+
+
+def without_place(picture: str, place: str) -> str:
+    """Return a picture that does not tell where Python is installed on the machine that drew it.
+
+    Args:
+        picture: the SVG.
+        place: the folder, which stands there as ``/usr/lib``; also where it is cut.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        text = found[2].replace("&#160;", "\xa0")
+        at = text.find(place[: place.index("/", 1) + 4])
+        if at < 0:
+            return found[0]
+        end = at
+        while end < len(text) and end - at < len(place) and text[end] == place[end - at]:
+            end += 1
+        new = (text[:at] + _ELSEWHERE + text[end:]).ljust(len(text), "\xa0")
+        return found[1] + new.replace("\xa0", "&#160;") + found[3]
+
+    return _TEXT.sub(replaced, picture)

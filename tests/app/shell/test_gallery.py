@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 sys.path.insert(0, str(DOCS))
 
 import gallery  # noqa: E402
-from pictures import slim  # noqa: E402
+from pictures import slim, without_place  # noqa: E402
 
 #: Bytes of all pictures of the docs.
 MOST = 3_000_000
@@ -52,3 +52,13 @@ def test_a_slim_picture_has_one_ground_and_its_other_colours() -> None:
     assert "line-0" not in found
     assert found.count("<text") == 1
     assert '<text class="t-r2" x="0">a&#160;b</text>' in found
+
+
+def test_where_python_is_installed_is_not_told_whole_or_cut() -> None:
+    place = "/root/tools/py/lib"
+    for text, shown in (
+        ("in&#160;/root/tools/py/lib/a.py", "in&#160;/usr/lib/a.py" + "&#160;" * 10),
+        ("/root/too…", "/usr/lib…&#160;"),
+        ("/other", "/other"),
+    ):
+        assert without_place(f'<text x="0">{text}</text>', place) == f'<text x="0">{shown}</text>'

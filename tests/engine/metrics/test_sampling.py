@@ -7,15 +7,14 @@ import subprocess
 import sys
 import time
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from flowdeck.metrics import gpus, kernel
 from flowdeck.metrics.sampler import MOST, SampledRun, Sampler
 from flowdeck.metrics.task_usage import ProcessMeter, ThreadClock
 from flowdeck_store import events
-
-if TYPE_CHECKING:
-    import pytest
 
 MB = 1_000_000
 
