@@ -55,27 +55,27 @@ OTHER: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("policy", "counts"),
     [
-        (INPUTS, {"inputs"}),
-        (TASK_SOURCE, {"source"}),
-        (RUN_ID, {"run"}),
-        (FLOW_PARAMETERS, {"parameters"}),
-        (INPUTS + TASK_SOURCE, {"inputs", "source"}),
-        (DEFAULT, {"inputs", "source", "run"}),
-        (DEFAULT + FLOW_PARAMETERS, {"inputs", "source", "run", "parameters"}),
-        (INPUTS - "y" + RUN_ID, {"run"}),
-        (INPUTS + NO_CACHE, {"inputs"}),
-        (NONE + INPUTS, {"inputs"}),
+        (INPUTS, "inputs"),
+        (TASK_SOURCE, "source"),
+        (RUN_ID, "run"),
+        (FLOW_PARAMETERS, "parameters"),
+        (INPUTS + TASK_SOURCE, "inputs source"),
+        (DEFAULT, "inputs source run"),
+        (DEFAULT + FLOW_PARAMETERS, "inputs source run parameters"),
+        (INPUTS - "y" + RUN_ID, "run"),
+        (INPUTS + NO_CACHE, "inputs"),
+        (NONE + INPUTS, "inputs"),
     ],
     ids=repr,
 )
 def test_a_key_changes_with_what_counts_and_always_with_the_task(
-    policy: CachePolicy, counts: set[str]
+    policy: CachePolicy, counts: str
 ) -> None:
     one = key(policy)
     assert one is not None
     assert one == key(policy)
     changes = {name for name, changed in OTHER.items() if key(policy, **changed) != one}
-    assert changes == counts | {"task"}
+    assert changes == {*counts.split(), "task"}
 
 
 def test_inputs_and_source_give_the_key_of_task_input_hash() -> None:
