@@ -7,7 +7,8 @@ where the last one stopped, since rows are only ever added (sequence numbers gro
 
 The index holds no texts (``content=''``), only which words stand in which row; the texts are read
 from the record. So what was deleted there is not found any more, and when most of what it knows is
-gone it is made anew.
+gone it is made anew; so it is when it is damaged, or when an earlier copy of the record was put in
+its place. Where the record may only be read, the index is of one search.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _VERSION: Final = 1
 _BATCH: Final = 20_000
 #: An index that knows so many more rows than the record has is made anew.
 _STALE: Final = 50_000
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 #: Rows of two tables in one index: even ids are log lines, odd ones failures.
 _TABLES: Final = {
@@ -102,7 +105,24 @@ def search(
     record = connect_ro(paths)
     if record is None:
         return []
-    with closing(record), closing(_opened(home, record)) as index:
+    with closing(record):
+        try:
+            return _found(home, record, wanted, limit, progress)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                raise
+            _remove(home)  # the index, most likely; if it is the record, that says so now
+            return _found(home, record, wanted, limit, progress)
+
+
+def _found(
+    home: Path,
+    record: sqlite3.Connection,
+    wanted: str,
+    limit: int,
+    progress: Callable[[int, int], object] | None,
+) -> list[Hit]:
+    with closing(_opened(home, record)) as index:
         _bring_up(index, record, progress)
         return list(_hits(index, record, wanted, limit))
 
@@ -113,7 +133,10 @@ def match_expression(text: str) -> str:
     Raises:
         NothingToSearchFor: there is no word in it.
     """
-    parts = [part for part in _parts(text) if any(char.isalnum() for char in part)]
+    whole = text.encode(
+        "utf-8", "replace"
+    ).decode()  # bytes of a shell that are no UTF-8 are no word
+    parts = [part for part in _parts(whole) if any(char.isalnum() for char in part)]
     if not parts:
         raise NothingToSearchFor(f"There is no word to search for in {text!r}.")
     quoted = []
@@ -135,6 +158,12 @@ def _opened(home: Path, record: sqlite3.Connection) -> sqlite3.Connection:
     """Open the index of this record; make it where there is none, or one of another record."""
     path = home / NAME
     ((uid,),) = record.execute("SELECT value FROM meta WHERE key = 'db_uid'").fetchall()
+    if not os.access(home, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        index = sqlite3.connect(
+            "", isolation_level=None
+        )  # of this search only, in a temporary file
+        _is_of(index, str(uid))
+        return index
     for _ in range(2):
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -148,6 +177,9 @@ def _opened(home: Path, record: sqlite3.Connection) -> sqlite3.Connection:
             if "fts5" in str(error):
                 index.close()
                 raise StoreError(f"This SQLite has no full-text search (FTS5): {error}.") from error
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # somebody's, and in order
+                index.close()
+                raise
         index.close()
         _remove(home)
     raise StoreError(f"The index {path} cannot be made anew: remove it.")
@@ -192,7 +224,7 @@ def _bring_up(
         for table, _, _ in _TABLES.values()
     )
     ((known,),) = index.execute("SELECT value FROM about WHERE key = 'rows'").fetchall()
-    if known > 2 * there + _STALE:
+    if known > 2 * there + _STALE or _is_ahead(index, record):
         index.execute("BEGIN IMMEDIATE")
         index.execute("INSERT INTO words(words) VALUES('delete-all')")
         index.execute("UPDATE about SET value = 0 WHERE key IN ('at0', 'at1', 'rows')")
@@ -202,6 +234,13 @@ def _bring_up(
             if progress is not None:
                 ((known,),) = index.execute("SELECT value FROM about WHERE key = 'rows'").fetchall()
                 progress(min(known, there), there)
+
+
+def _is_ahead(index: sqlite3.Connection, record: sqlite3.Connection) -> bool:
+    """Say whether it knows rows that the record never had: an earlier copy of it was put back."""
+    given = dict(record.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+    known = dict(index.execute("SELECT key, value FROM about").fetchall())
+    return any(known[f"at{kind}"] > given.get(table, 0) for kind, (table, _, _) in _TABLES.items())
 
 
 def _add_batch(index: sqlite3.Connection, record: sqlite3.Connection, kind: int) -> bool:

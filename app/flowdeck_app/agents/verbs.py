@@ -2,7 +2,8 @@
 
 So an agent gets the objects that are documented, with the errors that teach; a flow that is started
 runs in its project's own environment; and nothing that a verb does to its process (its folder, its
-streams, the settings) happens to the one that speaks the protocol. Words of the agent's go behind
+streams, the settings) happens to the one that speaks the protocol. No file of the folder is imported
+in place of what flowdeck imports: reading executes nothing of a project. Words of the agent's go behind
 ``--``, or are glued to their option: none of them becomes an option that nobody offered.
 """
 
@@ -10,9 +11,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck.launch import interpreters
 from flowdeck_app.agents.bounds import ITEMS, WHOLE, Bounds
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Verbs:
         for word in words:
             if len(word) > _LONGEST or "\0" in word:
                 raise VerbFailed("an argument is too long, or has a zero byte in it")
-        command = [sys.executable, "-m", "flowdeck", *words]
+        command = interpreters.command(interpreters.own(), "flowdeck_app", *words)
         try:
             return subprocess.run(
                 command,

@@ -173,6 +173,9 @@ def _translated(error: Exception) -> Trouble:
         return Trouble(f"the record cannot be used: {reason_of(error)}.", _LOOK, code=STORE)
     if isinstance(error, FlowdeckError):
         return Trouble(message, code=USAGE)
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        said = repr(error.object[:80])
+        return Trouble(f"{said} is no text: it has bytes that are not UTF-8.", code=USAGE)
     if isinstance(error, OSError) and error.filename is not None:  # a file that the user named
         name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
         return Trouble(f"{str(name)[:200]} cannot be used: {error.strerror}.", code=USAGE)

@@ -191,7 +191,7 @@ class ScheduleFiles:
             data = json.loads(path.read_bytes())
             known = {each.name for each in dataclasses.fields(Schedule)}
             given = {key: value for key, value in data.items() if key in known}
-            return Schedule(**{**given, "tags": tuple(given.get("tags", ()))})
+            return _sound(Schedule(**{**given, "tags": tuple(given.get("tags", ()))}), name)
         except FileNotFoundError:
             raise ScheduleError(f"there is no schedule {name!r}.{self._others()}") from None
         except OSError as error:
@@ -267,6 +267,33 @@ class ScheduleFiles:
     def _others(self) -> str:
         names = self.names()
         return f" There are {', '.join(names[:8])}." if names else " There are none in this record."
+
+
+def _sound(schedule: Schedule, name: str) -> Schedule:
+    """Return a schedule as it was read, if it is one: people write into files, and disks fail.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from flowdeck_app.schedules.cron import BadTime, cron_of
+
+    needed = (schedule.target, schedule.cron, schedule.folder, schedule.python, schedule.starter)
+    tables = (schedule.values, schedule.texts, schedule.runner_options, schedule.environment)
+    variables = schedule.environment.items()
+    sound = (
+        schedule.name == name
+        and schedule.clockwork in {"systemd", "crontab"}
+        and schedule.overlap in OVERLAPS
+        and all(isinstance(each, dict) for each in tables)
+        and all(isinstance(each, str) for each in (*needed, *schedule.tags))
+        and all(n and "=" not in n and "\0" not in f"{n}{value}" for n, value in variables)
+        and all(isinstance(value, str) for _, value in variables)
+        and all(type(us) is int for us in (schedule.created_us, schedule.since_us))
+    )
+    with contextlib.suppress(BadTime):
+        if sound and cron_of(schedule.cron) == schedule.cron:
+            return schedule
+    raise ValueError(name)
 
 
 def _only_ours(path: str, flags: int) -> int:

@@ -20,8 +20,9 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DURABILITY: Final = ("process", "power")
 COLORS: Final = ("auto", "always", "never")
 #: What only the user's own file and variables may say: a project that somebody else wrote must not
-#: decide what is called on another machine.
-USER_ONLY: Final = frozenset({"hosts"})
+#: decide what is called on another machine, which programs start here while its record is looked at,
+#: or who is told of runs.
+USER_ONLY: Final = frozenset({"hosts", "editor", "notify"})
 HOST_KEYS: Final = ("address", "command", "home", "folder")
 
 #: Names of variables and parameters whose values are never recorded (shell patterns, any case).
@@ -96,11 +97,20 @@ def unknown_setting(key: str, where: str) -> ConfigurationError:
 
 def not_of_projects(key: str, where: str) -> ConfigurationError:
     """Build the error for a key that a project's file may not have."""
+    from platformdirs import user_config_path
+
     from flowdeck.exceptions import ConfigurationError
 
+    own = os.environ.get("FLOWDECK_CONFIG")
+    if not own:
+        try:
+            own = str(user_config_path("flowdeck", appauthor=False) / "config.toml")
+        except RuntimeError:  # this user has no home directory
+            own = "that FLOWDECK_CONFIG names"
     return ConfigurationError(
-        f"{where} sets {key!r}, which only your own file may (`flowdeck config` says where it is): a "
-        "project does not decide what is called on your machines."
+        f"{where} sets {key!r}, which only your own file may ({own}), or the variable "
+        f"FLOWDECK_{key.upper()}: a project does not decide what is called on your machines, or who is "
+        "told of your runs. Remove it there."
     )
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_builder import T0, Record, exception_dict, write
 
+from flowdeck_app.cli.root import VERBS
 from flowdeck_app.drawing.look import CODES
+from flowdeck_app.schedules.definition import Firing, Schedule, ScheduleFiles
 from flowdeck_store import events
 from flowdeck_store import states as st
 
@@ -52,9 +54,27 @@ def hostile(record: Record) -> str:
     record.log(uid, 0, EVIL)
     record.log(uid, 1, EVIL, level=40)
     record.emit(events.log(uid, 1, T0, 20, EVIL, EVIL))
-    live = record.run(EVIL, flow=EVIL, code=st.RUNNING, rerun_of=uid)
+    live = record.run(
+        EVIL, flow=EVIL, code=st.RUNNING, rerun_of=uid, tags=json.dumps([EVIL, f"sweep:{EVIL}"]),
+        params=json.dumps({EVIL: EVIL}),
+    )  # fmt: skip
+    _schedule(record.home)
     record.task(live, 1, f"fetch-{EVIL}", code=st.RUNNING)
     return uid
+
+
+def _schedule(home: Path) -> None:
+    """Keep a schedule with that in every text, as who can write into the record may have made it."""
+    files = ScheduleFiles(home)
+    texts = {EVIL: EVIL}
+    files.save(
+        Schedule(
+            name="x", target=EVIL, cron="0 6 * * *", every=EVIL, clockwork="crontab", folder=EVIL,
+            python=EVIL, values=texts, texts=texts, runner=EVIL, tags=(EVIL,), overlap="skip",
+            environment={"EVIL": EVIL}, starter=EVIL,
+        )
+    )  # fmt: skip
+    files.note("x", Firing(us=T0, did=EVIL, run=EVIL, said=EVIL))
 
 
 READING = (
@@ -73,7 +93,26 @@ READING = (
     ("cancel", "2.1"), ("cancel", "2"), ("cancel", "2", EVIL), ("export", "1"), ("export", "1"),
     ("backup", f"{EVIL}.db"), ("backup", f"{EVIL}.db"), ("backup", f"{EVIL}/x.db"),
     ("export", "1", f"{EVIL}.flowdeck"), ("export", "1", f"{EVIL}/x.flowdeck"),
+    ("search", "evil"), ("search", EVIL), ("search", "a\udcff"), ("sweep",), ("sweep", EVIL),
+    ("sweep", f"no{EVIL}"), ("sweep", "--sort", EVIL), ("schedule",), ("schedule", "show", "x"),
+    ("schedule", "show", EVIL), ("schedule", "show", "../x"), ("schedule", "run", "x"),
+    ("schedule", "run", EVIL), ("schedule", EVIL, "--every", EVIL), ("schedule", EVIL, "--every", "1h"),
+    ("schedule", EVIL, "--cron", EVIL), ("schedule", "pause", "x"), ("schedule", "resume", "x"),
+    ("schedule", "remove", EVIL), ("run", EVIL, "--grid", EVIL), ("run", EVIL, "--grid", f"{EVIL}=1,2"),
+    ("run", EVIL, "--watch", EVIL), ("run", EVIL, "--python", EVIL), ("errors",), ("errors", EVIL),
+    ("why", "1"), ("why", "1.1"), ("why", "2"), ("why", EVIL), ("top", "--once"), ("timeline", "1"),
+    ("graph", "1"), ("diff", "1", "2"), ("diff", "1"), ("forecast", EVIL), ("forecast", "\udcff"),
+    ("workers", "1"), ("artifacts", "1"), ("artifacts", "1", EVIL), ("result", "1"), ("result", "1.1"),
+    ("result", EVIL), ("answer",), ("answer", "1"), ("answer", "2", EVIL), ("answer", EVIL, EVIL),
+    ("note", "1"), ("note", "1", EVIL), ("tag", "1"), ("tag", "1", EVIL), ("debug", "1.1"),
+    ("debug", EVIL), ("init", EVIL), ("completion", EVIL), ("demo", EVIL), ("--home", EVIL, "runs"),
+    ("--host", EVIL, "runs"), ("ui", EVIL), ("mcp", EVIL),
 )  # fmt: skip
+
+
+def test_every_verb_is_among_those_that_meet_a_hostile_record() -> None:
+    met = {word for args in READING for word in args}
+    assert set(VERBS) - met == set()
 
 
 def test_no_verb_writes_a_control_byte_of_the_record(cli: Any, hostile: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -213,9 +213,18 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     assert (machine.units, machine.crontab) == ({}, [])
 
 
-def test_a_damaged_schedule_can_be_removed(home: Path, machine: Machine) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [None, {"clockwork": "x"}, {"cron": "a"}, {"name": "b"}, {"environment": {"a=b": "c"}},
+     {"environment": {"PATH": 3}}, {"tags": [1]}, {"values": 3}],
+)  # fmt: skip
+def test_a_damaged_schedule_can_be_removed(
+    home: Path, machine: Machine, changes: dict[str, Any] | None
+) -> None:
     made(*DAILY)
-    (home / "schedules" / "etl.json").write_text("{")
+    path = home / "schedules" / "etl.json"
+    kept = json.loads(path.read_text())
+    path.write_text("{" if changes is None else json.dumps(kept | changes))
     assert "is damaged" in schedule("show", "etl").stderr
     assert schedule("remove", "etl").exit_code == 0
     assert (machine.units, ScheduleFiles(home).names()) == ({}, [])

@@ -231,3 +231,26 @@ def test_durability_is_one_of_two_levels_and_reaches_the_record(
     monkeypatch.setenv("FLOWDECK_DURABILITY", "hope")
     with pytest.raises(ConfigurationError, match="process, power"):
         settings.reload()
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("notify", "notify = ['command:touch owned']"),
+        ("editor", "editor = 'sh -c owned {file}'"),
+        ("hosts", "hosts = {big = {command = 'owned'}}"),
+    ],
+)
+def test_a_project_does_not_say_which_programs_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, line: str
+) -> None:
+    path = project(tmp_path, f"[tool.flowdeck]\nnotify_filter = 'state:failed'\n{line}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        settings.reload()
+    assert f"{path} sets '{key}', which only your own file may ({os.devnull})" in str(caught.value)
+    assert f"FLOWDECK_{key.upper()}" in str(caught.value)
+    path.unlink()
+    own = tmp_path / "config.toml"
+    own.write_text(f"{line}\n")
+    monkeypatch.setenv("FLOWDECK_CONFIG", str(own))
+    assert provenance()[key] == (getattr(settings.reload(), key), str(own))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from flowdeck import flow, get_run_logger, task
 from flowdeck.runs import recorder
 from flowdeck_store.errors import NothingToSearchFor
-from flowdeck_store.search import match_expression, search
+from flowdeck_store.search import NAME, match_expression, search
 from flowdeck_store.upkeep.retention import delete_runs
 
 
@@ -122,3 +123,58 @@ def test_limits_and_progress(record: Path) -> None:
     (record / "search.db").unlink()
     search(record, "page", progress=lambda known, there: told.append((known, there)))
     assert told == []  # one batch holds all of it
+
+
+def test_an_index_that_is_damaged_inside_is_made_anew(record: Path) -> None:
+    assert found(record, "timed")
+    path = record / NAME
+    with closing(sqlite3.connect(path)) as index:
+        index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        index.execute("UPDATE words_data SET block = x'ffffffffff'")
+        index.commit()
+    assert found(record, "connection reset") == [("1.1", "The connection was RESET by peer")]
+
+
+def test_a_record_that_may_only_be_read_is_searched(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert found(record, "connection reset") == [("1.1", "The connection was RESET by peer")]
+    assert not (record / NAME).exists()
+
+
+def test_after_an_earlier_copy_was_put_back_what_is_new_is_found(record: Path) -> None:
+    db = record / "flowdeck.db"
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copy = db.read_bytes()
+    talk("lost line")
+    recorder.close_all()
+    assert found(record, "lost line")
+    for name in ("flowdeck.db-wal", "flowdeck.db-shm"):
+        (record / name).unlink(missing_ok=True)
+    db.write_bytes(copy)
+    assert found(record, "lost") == []
+    talk("other line")
+    recorder.close_all()
+    assert [text for _, text in found(record, "other")] == ["other line"]
+
+
+def test_an_index_that_another_search_holds_is_not_thrown_away(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(record, "timed")
+    before = (record / NAME).stat().st_ino
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *given, **more: connect(*given, **more | {"timeout": 0})
+    )  # type: ignore[call-overload]
+    with closing(connect(record / NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            search(record, "timed")
+    assert (record / NAME).stat().st_ino == before
+
+
+def test_bytes_that_are_no_text_are_no_word() -> None:
+    assert match_expression("page\udcff") == '"page?"'

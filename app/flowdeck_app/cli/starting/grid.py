@@ -9,6 +9,7 @@ import re
 from decimal import Decimal, InvalidOperation, Overflow
 from typing import TYPE_CHECKING, Final
 
+from flowdeck.values.redaction import HIDDEN, concealed, is_hidden, names_in_force
 from flowdeck_app.cli.errors import Trouble
 from flowdeck_app.cli.given import pairs
 
@@ -89,7 +90,11 @@ def _range(name: str, first: str, last: str, step: str | None) -> list[str]:
 
 
 def run_name(combination: Mapping[str, str], most: int = 80) -> str:
-    """Return a run's name that tells its parameters: ``lr=0.1,depth=2``."""
-    text = ",".join(f"{name}={value}" for name, value in combination.items())
+    """Return a run's name that tells its parameters, without those that are secret: ``lr=0.1,depth=2``."""
+    hides = names_in_force()
+    text = ",".join(
+        f"{name}={HIDDEN if is_hidden(name, value, hides) else concealed(value)}"
+        for name, value in combination.items()
+    )
     text = "".join(char if char.isprintable() else " " for char in text)
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import uuid
 from dataclasses import replace
@@ -72,7 +73,9 @@ def _end(runs: SweepRuns, name: str, total: int, *, quiet: bool) -> int:
     if not quiet:
         said = ", ".join(f"{count} {state.lower()}" for state, count in runs.states.most_common())
         rest = f", {total - done} not begun" if total > done else ""
-        say(f"flowdeck: {said or 'nothing ended'}{rest}; `flowdeck sweep {name}` shows them again.")
+        say(
+            f"flowdeck: {said or 'nothing ended'}{rest}; `flowdeck sweep {shlex.quote(name)}` shows them again."
+        )
     if runs.stopped:
         return INTERRUPTED
     return OK if runs.states["COMPLETED"] == total else RUN_FAILED

@@ -178,3 +178,12 @@ def test_without_the_package_the_verb_says_what_to_install(
     result = cli("mcp")
     assert result.exit_code == 2
     assert "flowdeck[mcp]" in result.stderr
+
+
+def test_reading_imports_no_file_of_the_folder(place: Path, home: Path) -> None:
+    for name in ("click", "flowdeck", "json"):
+        (place / f"{name}.py").write_text(
+            f"open('owned', 'w').close()\nraise SystemExit({name!r})\n"
+        )
+    assert Verbs(folder=str(place)).objects("flows")["exit_code"] == 0
+    assert not (place / "owned").exists()

@@ -67,3 +67,8 @@ def test_a_run_s_name_tells_its_parameters() -> None:
     assert run_name({"lr": "0.1", "depth": "2"}) == "lr=0.1,depth=2"
     assert run_name({"x": "a\n\x1b[31mb"}) == "x=a  [31mb"
     assert len(run_name({"x": "y" * 500})) == 80
+
+
+def test_a_run_is_not_named_after_a_secret() -> None:
+    assert run_name({"api_token": "s3cret", "x": "1"}) == "api_token=<hidden>,x=1"
+    assert "hunter2" not in run_name({"url": "postgres://me:hunter2@db/x"})
