@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 #: Fields whose property has another name, and those that it says in another way.
 RENAMED: Final = {"id": "number", "tasks": "counts"}
 RENAMED_OF_TASKS: Final = {"id": "ref"}
-OTHERWISE: Final = {"message", "cause", "notes", "failure", "result", "flow_run", "upstream"}
+OTHERWISE: Final = {
+    "message", "cause", "notes", "failure", "result", "flow_run", "upstream", "questions",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ def test_a_flow_run(cli: Any, programs: Programs, ref: str) -> None:
         found = getattr(run, RENAMED.get(name, name))
         if name not in OTHERWISE:
             assert _value(found) == shown[name], name
+    assert len(run.questions) == shown["questions"]
     if shown["cause"] is not None:
         assert run.cause == shown["cause"]["headline"]
     assert list(run.notes) == [note["text"] for note in shown["notes"]]

@@ -28,6 +28,7 @@ FLOW_RUN = {
     "id", "notes", "uid", "name", "flow", "file", "state", "state_type", "message", "runner", "parameters",
     "tags", "created", "started", "ended", "duration", "tasks", "parent_task_run", "pid", "host",
     "cause",
+    "questions",
 }  # fmt: skip
 TASK_RUN = {
     "id", "uid", "flow_run", "name", "label", "task", "state", "state_type", "message", "created", "started",

@@ -52,6 +52,8 @@ class FieldRow(Living, Vertical):
     def __init__(self, spec: Field, text: str, group: str) -> None:
         super().__init__()
         self.spec, self.group, self._text = spec, group, text
+        #: What the form knows of it; keys that were typed since are on their way there.
+        self.told = text
 
     def compose(self) -> ComposeResult:
         """Yield label, kind, editor, trouble."""
@@ -127,9 +129,10 @@ class FieldRow(Living, Vertical):
         ) and _can_be_without(mine) == _can_be_without(spec)  # fmt: skip
 
     def become(self, spec: Field, text: str) -> None:
-        """Show that field, and its text unless it stands there already."""
+        """Show that field, and its text if the form has changed it since this row told its own."""
         self.spec = spec
-        if text != self._text:
+        if text != self.told:
+            self.told = text
             self.set_text(text)
 
     def show_problem(self, problem: str | None) -> None:

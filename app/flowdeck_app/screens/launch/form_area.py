@@ -117,6 +117,7 @@ class FormArea(Living, VerticalScroll):
         form, spec = self._form, message.row.spec
         if form is None:
             return
+        message.row.told = message.text
         if message.row.group == "r":
             form.option_texts[spec.name] = message.text
         else:

@@ -229,8 +229,13 @@ async def test_beside_each_runner_stands_how_long_it_would_take(
         choice.focus()
         await settle(pilot, lambda: choice.has_focus)
         choice.action_next_button()
-        await settle(pilot, lambda: screen.query(FieldRow).last().spec.doc.startswith("processes"))
-        screen.query(FieldRow).last().query_one(Input).value = "1"
+
+        def workers() -> list[FieldRow]:
+            rows = screen.query(FieldRow)
+            return [row for row in rows if row.spec.doc.startswith("processes")]
+
+        await settle(pilot, lambda: bool(workers()))
+        workers()[0].query_one(Input).value = "1"
         await settle(
             pilot, lambda: "Expected 6.0s, a guess: 1 run played again" in screen_text(app)
         )
