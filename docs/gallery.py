@@ -164,7 +164,7 @@ def page() -> str:
                 f"images/gallery/{name_of(view, scene, size)}" for size in SIZES
             )
             title = f"{view.title}: {titles[scene]}"
-            lines += ["", f"![{title}]({middle})", "", (f"{titles[scene].capitalize()}; at "
+            lines += ["", f"![{title}]({middle})", "", (f"{titles[scene][:1].upper()}{titles[scene][1:]}; at "
                       f"[80×24]({small}), at [160×45]({large}).")]  # fmt: skip
     return "\n".join(lines) + "\n"
 

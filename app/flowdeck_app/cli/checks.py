@@ -20,8 +20,10 @@ Verdict: TypeAlias = Literal["ok", "note", "warning", "bad"]
 #: File systems on which SQLite's shared memory and locks cannot be trusted.
 NETWORK: Final = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "glusterfs", "lustre", "gpfs")
 SAFE_FUSE: Final = ("fuse.ext", "fuseblk", "fusectl")
+#: By extra the package that it is about; `gpu` is left out, as few machines have one.
 EXTRAS: Final = {
-    "dask": "distributed", "ray": "ray", "serve": "textual_serve", "watch": "watchfiles",
+    "dask": "distributed", "ray": "ray", "serve": "textual-serve", "watch": "watchfiles",
+    "images": "pillow", "mcp": "mcp", "otel": "opentelemetry-sdk",
 }  # fmt: skip
 
 
@@ -38,7 +40,6 @@ class Check:
 def installation() -> Iterator[Check]:
     """Check Python, SQLite and the extras."""
     from importlib.metadata import PackageNotFoundError, version
-    from importlib.util import find_spec
 
     try:
         own = version("flowdeck")
@@ -47,12 +48,12 @@ def installation() -> Iterator[Check]:
     yield Check("flowdeck", "ok", own)
     yield Check("python", "ok", f"{platform.python_version()} ({platform.python_implementation()})")
     yield sqlite_check(sqlite3.sqlite_version_info)
-    for extra, module in EXTRAS.items():
-        if find_spec(module) is None:
+    for extra, package in EXTRAS.items():
+        try:
+            yield Check(f"extra {extra}", "ok", version(package))
+        except PackageNotFoundError:
             hint = f"pip install 'flowdeck[{extra}]' adds it."
             yield Check(f"extra {extra}", "note", "not installed", hint)
-        else:
-            yield Check(f"extra {extra}", "ok", _version(module))
 
 
 def sqlite_check(version: tuple[int, ...]) -> Check:
@@ -236,12 +237,3 @@ def _pending(paths: StorePaths) -> Iterator[Check]:
             f"what {len(dead)} dead processes recorded could not be taken in yet",
             "run any reading verb, such as `flowdeck runs`; it says what is in the way.",
         )
-
-
-def _version(module: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(module.replace("_", "-"))
-    except PackageNotFoundError:
-        return "installed"

@@ -100,7 +100,7 @@ class HelpList(LineView[HelpRow]):
             ("bold $fd-strong", "$foreground") if here else ("bold $fd-faint", "$fd-faint")
         )
         lines = [Content.assemble((shown, strong), (f" {first}", tone))]
-        lines += [Content.styled(" " * (_KEYS + 1) + text, tone) for text in below]
+        lines += [Content.styled(" " * (_KEYS + 1) + text.lstrip(), tone) for text in below]
         last = lines[-1]
         if cli and last.cell_length + len(cli) <= width:
             lines[-1] = last + Content.styled(cli.rjust(width - last.cell_length), "$fd-faint")
@@ -138,7 +138,9 @@ class HelpScreen(FlowdeckModal):
         panel.border_subtitle = Content(f"type to narrow {self.look.symbols.dot} esc close")
         with panel:
             yield PlainInput(placeholder="type to narrow", id="help-filter", compact=True)
-            yield HelpList(self._rows, empty=("No key does that", "esc closes the help"))
+            keys = HelpList(self._rows, empty=("No key does that", "esc closes the help"))
+            keys.wrapped = True  # sentences that do not fit go on below
+            yield keys
 
     @on(Input.Changed)
     def _narrow(self, message: Input.Changed) -> None:

@@ -241,3 +241,11 @@ def test_a_record_whose_path_no_crontab_can_hold(home: Path, machine: Machine) -
     result = CliRunner().invoke(flowdeck, ["--home", folder, "schedule", *DAILY])
     assert result.exit_code == 0
     assert all(line.isprintable() for text in machine.units.values() for line in text.splitlines())
+
+
+def test_the_help_shows_the_options_of_a_new_schedule_and_whole_sentences() -> None:
+    shown = CliRunner().invoke(flowdeck, ["schedule", "--help"], terminal_width=80).stdout
+    assert "TARGET|COMMAND" in shown
+    assert all(option in shown for option in ("--cron EXPR", "--every T", "--overlap", "--with"))
+    commands = shown.partition("Commands:")[2].splitlines()
+    assert [line for line in commands if line.endswith("...")] == []

@@ -70,6 +70,15 @@ async def test_the_help_lists_the_keys_of_the_screen_and_narrows(
         await settle(pilot, lambda: not isinstance(app.screen, HelpScreen))
 
 
+async def test_sentences_of_the_help_go_on_below_where_they_do_not_fit(app_for: AppFor) -> None:
+    app = app_for()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await sample(app, pilot)
+        await pilot.press("question_mark", *"popup")
+        await settle(pilot, lambda: "Close the popup" in screen_text(app))
+        assert "unzoom, else go back." in screen_text(app)
+
+
 def test_help_rows_without_a_match_are_none() -> None:
     assert help_rows({}, "no such thing at all") == []
 

@@ -41,7 +41,8 @@ def command(ctx: click.Context, files: int, quiet: bool, as_json: bool) -> None:
     code = carry_out(spec, quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
         say(
-            "flowdeck: look at it with `flowdeck` (the app), `flowdeck why @last`, "
+            "flowdeck: what failed was broken on purpose, by the authors of the standard library.\n"
+            "flowdeck: look into it with `flowdeck` (the app), `flowdeck why @last`, "
             "`flowdeck errors`; `flowdeck init` writes a flow of your own to start from."
         )
     ctx.exit(code)

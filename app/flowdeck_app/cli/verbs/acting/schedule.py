@@ -28,6 +28,15 @@ _OVERLAPS = ("skip", "queue", "cancel")
 class _ScheduleGroup(click.Group):
     """The verb: a first word that is no subverb is a TARGET, to be scheduled; none lists."""
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of a new schedule too: `add` is a word that nobody has to type."""
+        add = self.commands["add"]
+        options = (one for one in add.params if isinstance(one, click.Option))
+        shown = [record for one in options if (record := one.get_help_record(ctx))]
+        with formatter.section("Options of a new schedule"):
+            formatter.write_dl(shown)
+        super().format_options(ctx, formatter)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args == ["--json"]:
             args = ["list", *args]
@@ -36,7 +45,7 @@ class _ScheduleGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("schedule", cls=_ScheduleGroup)
+@click.group("schedule", cls=_ScheduleGroup, subcommand_metavar="TARGET|COMMAND [ARGS]...")
 def command() -> None:
     """Start flows by the clock: flowdeck schedule TARGET --cron '0 6 * * *' | --every 10m.
 
@@ -144,7 +153,9 @@ def add(
 @command.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the schedules of this record: when each is due next, its last run, missed runs.
+    """List the schedules of this record.
+
+    Of each it says when it is due next, how its last run went, and how many were missed.
 
     \b
     Example:
@@ -168,7 +179,9 @@ def list_(as_json: bool) -> None:
 @_name_argument
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show one schedule: what it runs, when, what was missed, its last runs, what was written.
+    """Show one schedule: what it runs, when, and how it went.
+
+    That is its next times, its last runs, those it missed, and what was written for systemd or cron.
 
     \b
     Example:
@@ -202,7 +215,9 @@ def show(name: str, as_json: bool) -> None:
 @_name_argument
 @json_option
 def pause(name: str, as_json: bool) -> None:
-    """Start no more runs of a schedule until it is resumed; those that go on go on.
+    """Start no more runs of a schedule until it is resumed.
+
+    Runs that are under way are left alone.
 
     \b
     Example:
@@ -215,7 +230,9 @@ def pause(name: str, as_json: bool) -> None:
 @_name_argument
 @json_option
 def resume(name: str, as_json: bool) -> None:
-    """Put a schedule in force again; what is written for systemd or cron is written anew.
+    """Put a schedule in force again.
+
+    What systemd or cron read is written anew.
 
     \b
     Example:
@@ -228,7 +245,9 @@ def resume(name: str, as_json: bool) -> None:
 @_name_argument
 @json_option
 def remove(name: str, as_json: bool) -> None:
-    """Remove a schedule, and what was written for systemd or cron; its runs stay in the record.
+    """Remove a schedule; its runs stay in the record.
+
+    What was written for systemd or cron goes with it.
 
     \b
     Example:
@@ -245,7 +264,9 @@ def remove(name: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def run(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Start a run of a schedule now, with its parameters, folder, Python and overlap policy.
+    """Start a run of a schedule now.
+
+    It has the schedule's parameters, folder, Python and overlap policy.
 
     \b
     Example:
