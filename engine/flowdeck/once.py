@@ -13,6 +13,7 @@ meanwhile: a cluster that lives for weeks does not collect models.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import inspect
 import os
@@ -55,10 +56,11 @@ def _asyncio() -> Any:
 class _Value:
     """One value, or the place where it is being made."""
 
-    __slots__ = ("is_made", "lock", "loop", "maker", "value")
+    __slots__ = ("is_made", "lock", "loop", "maker", "over", "value")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.lock: Any = threading.Lock() if loop is None else _asyncio().Lock()
+        self.over = threading.Lock()  # held while it is made, only to wake those who wait
         self.loop = loop
         self.maker: Any = None  # the thread, or the asyncio task
         self.is_made = False
@@ -142,16 +144,25 @@ class OncePerWorker(Generic[P, R]):
         me = threading.get_ident()
         if found.maker == me:
             raise RuntimeError(f"{self.name}() needs its own value to make it.")
-        while not found.lock.acquire(timeout=_LOOK):
-            pass  # a request to stop this thread lands here
         try:
-            if not found.is_made:
-                found.maker = me
-                found.value = self.fn(*args, **kwargs)
-                found.is_made = True
+            while True:
+                with found.lock:  # for moments only: a stop may strike behind any call
+                    if found.is_made:
+                        return found
+                    if found.maker is None:
+                        found.maker = me
+                if found.maker == me:
+                    break
+                if found.over.acquire(timeout=_LOOK):  # a request to stop this thread lands here
+                    found.over.release()
+            found.over.acquire(blocking=False)
+            found.value = self.fn(*args, **kwargs)
+            found.is_made = True
         finally:
-            found.maker = None
-            found.lock.release()
+            if found.maker == me:
+                found.maker = None
+                with contextlib.suppress(RuntimeError):
+                    found.over.release()
         return found
 
     async def _value_on_this_loop(self, key: Any, args: Any, kwargs: Any) -> Any:

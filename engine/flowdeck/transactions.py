@@ -21,6 +21,7 @@ from flowdeck.lifecycle.transaction_parts import (
 from flowdeck.lifecycle.transactions import settle, was_committed
 from flowdeck.runs import waiting
 from flowdeck.threads import active
+from flowdeck.threads.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -104,7 +105,7 @@ class transaction:  # noqa: N801 - it is used as a function is
         if self._block is not None:
             raise RuntimeError("A transaction has one block: call `transaction()` for each.")
         block = self._block = TransactionBlock(run, get_transaction(), self._key)
-        if not self._overwrite and was_committed(block):
+        if not self._overwrite and undisturbed(was_committed, block):
             block.decide(TransactionState.COMMITTED)
         run.submissions.in_transactions = True
         self._before = active.current_transaction.get()

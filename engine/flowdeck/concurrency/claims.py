@@ -95,6 +95,14 @@ class Claim:
             is_first = _lines[self._line][0] is self
         return None if is_first or self._time_is_up() else self._bounded(_SAFETY)
 
+    def begin(self) -> bool:
+        """Say whether there is anything to wait for; called before the first :meth:`look`.
+
+        Raises:
+            ConcurrencySlotAcquisitionError: the record cannot be reached from here.
+        """
+        return self._block is not None or self._begin()
+
     def look(self) -> float | None:
         """Take the slots if they are free.
 
@@ -105,7 +113,7 @@ class Claim:
         Raises:
             ConcurrencySlotAcquisitionError: it will not be met (in time).
         """
-        if self._block is None and not self._begin():
+        if not self.begin():
             return None
         seconds = self._wait_in_line()
         if seconds is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flowdeck.concurrency.claims import Claim
 from flowdeck.threads import active
+from flowdeck.threads.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +37,14 @@ class SlotBlock:
     def __enter__(self) -> None:
         refuse_on_a_loop("with concurrency(...)", "async with concurrency(...)")
         claim = self._claim()
-        take_here(claim)
-        self._held.append(claim)
+        try:
+            take_here(claim)
+            self._held.append(claim)
+        except BaseException:  # also a stop that strikes behind the last call
+            if claim in self._held:
+                self._held.remove(claim)
+            undisturbed(claim.give_back)
+            raise
 
     def __exit__(
         self,
@@ -45,7 +52,7 @@ class SlotBlock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._held.pop().give_back()
+        undisturbed(self._held.pop().give_back)
 
     async def __aenter__(self) -> None:
         claim = self._claim()
@@ -110,15 +117,22 @@ def take_here(claim: Claim) -> None:
     Raises:
         ConcurrencySlotAcquisitionError: it is not.
     """
-    event = threading.Event()
-    claim.wake = event.set
+    gate = threading.Lock()  # no Event: this thread may be struck while it holds what is in that
+    gate.acquire()
+    claim.wake = functools.partial(_open, gate)
     try:
-        while (seconds := claim.look()) is not None:
-            event.wait(seconds)
-            event.clear()
+        if not claim.begin():
+            return
+        while (seconds := undisturbed(claim.look)) is not None:
+            gate.acquire(timeout=seconds)
     except BaseException:
-        claim.give_back()
+        undisturbed(claim.give_back)
         raise
+
+
+def _open(gate: threading.Lock) -> None:
+    with contextlib.suppress(RuntimeError):  # it is open
+        gate.release()
 
 
 async def take_on_this_loop(claim: Claim) -> None:

@@ -16,6 +16,7 @@ from flowdeck.logging import INFO, WARNING, line
 from flowdeck.questions.words import MISSING, key_of
 from flowdeck.states import Paused, Running
 from flowdeck.stopping.answers import Awaited
+from flowdeck.threads.undisturbed import undisturbed
 from flowdeck.values.jsonable import dump_object
 from flowdeck.values.redaction import concealed, names_in_force
 from flowdeck_store import questions
@@ -124,10 +125,7 @@ class Posed:
         line(self.run, INFO, f"Waits for an answer: {self.text} {self._how_to_answer()}")
 
     def _how_to_answer(self) -> str:
-        recorder, uid = self.run.recorder, self.run.info.uid
-        if recorder.run_number(uid) is None:
-            recorder.flush(_NUMBERED)
-        number = recorder.run_number(uid)
+        number = undisturbed(_number_of, self.run)
         where = "RUN" if number is None else f"{number}.{self.run.no}" if self.run.no else number
         value = questions.GO_ON if self._kind is None else "VALUE"
         return f"(`flowdeck answer {where} {value}`, or in the app)"
@@ -198,3 +196,11 @@ class Posed:
             run.enter_unless_stopping(state)
         elif not run.cancel_requested:
             run.enter(state)
+
+
+def _number_of(run: Any) -> int | None:
+    recorder, uid = run.recorder, run.info.uid
+    if recorder.run_number(uid) is None:
+        recorder.flush(_NUMBERED)
+    number: int | None = recorder.run_number(uid)
+    return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from flowdeck.runs.task_run import Stop
 from flowdeck.task_runners import ConcurrentTaskRunner, ProcessTaskRunner
 from flowdeck.testing import run_in_memory
 from flowdeck_store.read.reader import Reader
+from flowdeck_store.record.blocks import SlotSession
 from flowdeck_store.record.limits import list_limits, set_limit
 from flowdeck_store.upkeep.liveness import recover
 from flowdeck_store.upkeep.slot_holders import slot_holders
@@ -37,6 +39,10 @@ pytestmark = pytest.mark.timeout(60)
 
 def in_use(home: Path) -> dict[str, int]:
     return {limit.tag: limit.in_use for limit in list_limits(home)}
+
+
+def _through(session: SlotSession, noted: Any, call: Any, *args: Any) -> Any:
+    return noted(call, session, *args)
 
 
 def until(condition: Any, seconds: float = 30.0) -> None:
@@ -408,3 +414,35 @@ def test_a_long_wait_is_told_with_who_holds_the_slot(
     recording.recorder().flush()
     (text,) = [row.message for row in Reader(home).logs(1) if "Has waited" in row.message]
     assert "for a slot of the limit 'db', held by holder (1.1) of run " in text
+
+
+def test_no_stop_strikes_where_the_record_is_asked_for_slots(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop that lands in the middle of that left locks taken for ever: the process stood still."""
+    set_limit(home, "db", 2)
+    set_limit(home, "api", 100, 100.0)
+    threads: list[int] = []
+
+    def noted(call: Any, *args: Any) -> Any:
+        threads.append(threading.get_ident())
+        return call(*args)
+
+    for name in ("take", "take_at_rate", "give_back"):
+        call = getattr(SlotSession, name)
+        monkeypatch.setattr(SlotSession, name, functools.partialmethod(_through, noted, call))
+
+    @task
+    def uses() -> int:
+        rate_limit("api")
+        with concurrency("db"):
+            return threading.get_ident()
+
+    @flow(task_runner=ConcurrentTaskRunner())
+    def used() -> int:
+        return uses.submit().result()
+
+    mine = used()
+    assert len(threads) == 3
+    assert mine not in threads
+    assert in_use(home)["db"] == 0

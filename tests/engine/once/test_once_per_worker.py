@@ -294,3 +294,31 @@ def test_a_script_of_its_own_makes_and_closes_one_in_its_worker_and_one_itself(
     while sorted(made_in(tmp_path / "log")) != ["closed", "closed", "made", "made"]:
         assert time.monotonic() < deadline, made_in(tmp_path / "log")
         time.sleep(0.02)
+
+
+def test_tasks_whose_time_is_up_while_they_wait_for_the_value_leave_it_to_the_next_ones(
+    home: Path,
+) -> None:
+    go = threading.Event()
+
+    @once_per_worker
+    def model() -> int:
+        while not go.is_set():
+            time.sleep(0.005)
+        return 7
+
+    @task(timeout_seconds=0.15)
+    def predict(_: int) -> int:
+        return model()
+
+    @task
+    def predict_in_peace(_: int) -> int:
+        return model()
+
+    @flow(task_runner=ConcurrentTaskRunner(), timeout_seconds=20)
+    def predictions() -> tuple[set[str], list[int]]:
+        late = {state.name for state in predict.map(range(6), return_state=True)}
+        go.set()
+        return late, predict_in_peace.map(range(3)).result()
+
+    assert predictions() == ({"TimedOut"}, [7, 7, 7])
