@@ -27,11 +27,11 @@ T = TypeVar("T")
 _LOOK: Final = 0.1
 
 _lock = threading.Lock()
-_calls: SimpleQueue[_Call] | None = None
+_calls: SimpleQueue[_UndisturbedCall] | None = None
 _here: Final = threading.local()
 
 
-class _Call:
+class _UndisturbedCall:
     __slots__ = ("_args", "_context", "_function", "error", "gate", "value")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -65,7 +65,7 @@ def undisturbed(function: Callable[..., T], *args: Any) -> T:
     """
     if active.current_run() is None or getattr(_here, "is_it", False):
         return function(*args)  # nobody stops a program's own code
-    call = _Call(function, args)
+    call = _UndisturbedCall(function, args)
     try:
         _hand_over(call)
     except RuntimeError:  # there are too many threads
@@ -80,7 +80,7 @@ def undisturbed(function: Callable[..., T], *args: Any) -> T:
     return cast("T", call.value)
 
 
-def _hand_over(call: _Call) -> None:
+def _hand_over(call: _UndisturbedCall) -> None:
     global _calls
     with _lock:
         calls = _calls
@@ -91,7 +91,7 @@ def _hand_over(call: _Call) -> None:
     calls.put(call)
 
 
-def _serve(calls: SimpleQueue[_Call]) -> None:
+def _serve(calls: SimpleQueue[_UndisturbedCall]) -> None:
     _here.is_it = True
     while True:
         calls.get().execute()
