@@ -38,6 +38,9 @@ class LoopbackPort:
     def sleep(self, run: Any, seconds: float) -> None:
         wait_unless_cancelled(run, seconds)
 
+    def stored(self) -> None:
+        return None
+
 
 class LoopbackRunner(BaseTaskRunner):
     """Executes on four threads.

@@ -57,7 +57,7 @@ FIELDS: Final[dict[int, tuple[str, ...]]] = {
     USAGE: ("kind", "uid", "no", "cpu_us", "peak", "growth", "read", "written"),
     SAMPLE: (
         "kind", "uid", "no", "us", "worker", "cpu", "memory", "read", "written", "threads", "gpu",
-        "gpu_memory", "width",
+        "gpu_memory", "width", "stored", "stored_count",
     ),
 }  # fmt: skip
 

@@ -44,6 +44,8 @@ class SampleRecord:
     threads: int | None
     gpu: float | None  # percent
     gpu_memory: int | None  # bytes
+    stored: int | None = None  # bytes of values that it keeps for others
+    stored_count: int | None = None  # of these values
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def sample_event(
     gpu: float | None = None,
     gpu_memory: int | None = None,
     width: int | None = None,
+    stored: int | None = None,
+    stored_count: int | None = None,
 ) -> Event:
     """What a process that executes a flow run uses.
 
@@ -107,7 +111,10 @@ def sample_event(
         gpu: percent of the processors of its GPUs.
         gpu_memory: bytes that it has there.
         width: from now on one sample in so many microseconds is kept, also of those before.
+        stored: bytes of the values that it keeps for other task runs and the flow.
+        stored_count: how many values these are.
     """
     return (
         ev.SAMPLE, uid, 0, us, worker, cpu, memory, read, written, threads, gpu, gpu_memory, width,
+        stored, stored_count,
     )  # fmt: skip

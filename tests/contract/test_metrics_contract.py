@@ -69,6 +69,33 @@ def test_nothing_is_measured_if_it_is_not_wanted(runner: BaseTaskRunner, tmp_pat
     assert samples == []
 
 
+@pytest.mark.dask
+def test_a_dask_worker_says_what_is_stored_there(dask_address: str, tmp_path: Path) -> None:
+    from flowdeck.task_runners import DaskTaskRunner
+
+    @task
+    def make() -> bytes:
+        return bytes(MB)
+
+    @task
+    def look(made: bytes) -> None:  # where it was made, or where a copy of it is now
+        burn.fn(0.3)
+
+    @flow(task_runner=DaskTaskRunner(address=dask_address))
+    def work() -> None:
+        look.submit(make.submit()).wait()
+
+    with using(home=tmp_path, console=False, metrics_seconds=0.05):
+        work()
+        _, samples = recorded(tmp_path)
+    most = max(samples, key=lambda sample: sample.stored or 0)
+    assert most.worker
+    assert most.stored is not None
+    assert MB <= most.stored < 2 * MB
+    assert most.stored_count
+    assert all(sample.stored is None for sample in samples if not sample.worker)
+
+
 @pytest.mark.long  # allocates half a gigabyte and burns three seconds under each runner
 def test_half_a_gigabyte_and_three_seconds(runner: BaseTaskRunner, tmp_path: Path) -> None:
     @flow(task_runner=runner)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowdeck_app.drawing import amounts
 from flowdeck_app.drawing.tables import TextColumn, table
-from flowdeck_app.views.workers import doing, trend
+from flowdeck_app.views.workers import doing, kept, trend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ _COLUMNS = (
     TextColumn("", least=0),
     TextColumn("Memory", right=True),
     TextColumn("", least=0),
+    TextColumn("Stored", right=True, least=6),
     TextColumn("Ended", right=True),
     TextColumn("Runs now", least=8),
 )
@@ -29,6 +30,7 @@ _COLUMNS = (
 
 def worker_table(workers: Sequence[RunWorker], dashboard: str | None, look: Look) -> list[str]:
     """Return a heading, one line a worker, and where the cluster's own pages are."""
+    is_told = any(one.stored[0] is not None for one in workers)  # else the column is left out
     rows: list[Row] = [
         [
             (one.shown, "bold"),
@@ -36,6 +38,7 @@ def worker_table(workers: Sequence[RunWorker], dashboard: str | None, look: Look
             trend([sample.cpu for sample in one.samples], look, _TREND),
             amounts.size(one.memory, look.dash),
             trend([sample.memory for sample in one.samples], look, _TREND),
+            kept(one, look) if is_told else "",
             str(one.ended),
             doing(one, look),
         ]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from flowdeck_app.drawing.amounts import number, size
 from flowdeck_app.drawing.cells import clean
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ class RunWorker:
         """Bytes: now, or the most of what is over."""
         return self.samples[-1].memory if self.live else self.peak
 
+    @property
+    def peak_stored(self) -> int | None:
+        """The most bytes of values that it kept; ``None``: nobody can tell."""
+        return max((one.stored for one in self.samples if one.stored is not None), default=None)
+
+    @property
+    def stored(self) -> tuple[int | None, int | None]:
+        """Bytes and number of the values that it keeps: now, or the most of what is over."""
+        if self.live:
+            return self.samples[-1].stored, self.samples[-1].stored_count
+        counts = [one.stored_count for one in self.samples if one.stored_count is not None]
+        return self.peak_stored, max(counts, default=None)
+
     def as_json(self, dashboard: str | None) -> dict[str, Any]:
         """Return it as JSON."""
         last = self.samples[-1] if self.live else None
@@ -82,6 +96,9 @@ class RunWorker:
             "memory": None if last is None else last.memory,
             "mean_cpu_percent": self.mean_cpu,
             "peak_memory": self.peak,
+            "stored": None if last is None else last.stored,
+            "stored_values": None if last is None else last.stored_count,
+            "peak_stored": self.peak_stored,
             "running": self.running,
             "ended_tasks": self.ended,
             "dashboard": dashboard,
@@ -159,6 +176,14 @@ def trend(values: Sequence[float], look: Look, cells: int) -> str:
     levels = look.symbols.levels
     top = len(levels) - 1
     return "".join(levels[round(mean / most * top) if most > 0 else 0] for mean in means)
+
+
+def kept(worker: RunWorker, look: Look) -> str:
+    """Return what it keeps: ``1.2 MB (14)``, bytes and the number of values; a dash: unknown."""
+    stored, count = worker.stored
+    if stored is None or count is None:
+        return look.dash
+    return f"{size(stored)} ({number(count, look.symbols.group)})"
 
 
 def doing(worker: RunWorker, look: Look) -> str:

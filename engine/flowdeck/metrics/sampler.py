@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from flowdeck_store.events import Event
 
     Emit = Callable[[Event], None]
+    #: Returns bytes and number of the values that the process keeps, if that can be told.
+    Stored = Callable[[], tuple[int, int] | None]
 
 #: Samples of one run and process, at most.
 MOST: Final = 600
@@ -34,8 +36,11 @@ _LEAST_SECONDS: Final = 0.05
 class SampledRun:
     """One run: who takes its samples, and how often that is now."""
 
-    def __init__(self, worker: str, seconds: float, children: bool) -> None:
+    def __init__(
+        self, worker: str, seconds: float, children: bool, stored: Stored | None = None
+    ) -> None:
         self.worker = worker
+        self.stored = stored
         self.seconds = max(seconds, _LEAST_SECONDS)
         self.children = children
         self.emits: list[Emit] = []
@@ -64,9 +69,12 @@ class SampledRun:
         self._count += 1
         percent = 100 * max(0, now.cpu_ns - used) / max(1, clock_ns - since)
         share, on_gpus = gpus.used_by(os.getpid())
+        kept = self.stored() if self.stored is not None else None
+        size, count = (None, None) if kept is None else kept
         return sample_event(
             uid, now_us(), self.worker, cpu=round(percent, 1), memory=now.memory, read=now.read,
             written=now.written, threads=now.threads, gpu=share, gpu_memory=on_gpus, width=width,
+            stored=size, stored_count=count,
         )  # fmt: skip
 
 
@@ -82,8 +90,9 @@ class Sampler:
         self._pid = os.getpid()
 
     def watch(
-        self, uid: str, emit: Emit, *, worker: str = "", seconds: float = 1.0, children: bool = True
-    ) -> None:
+        self, uid: str, emit: Emit, *, worker: str = "", seconds: float = 1.0,
+        children: bool = True, stored: Stored | None = None,
+    ) -> None:  # fmt: skip
         """Take samples for a flow run from now on.
 
         Args:
@@ -92,9 +101,10 @@ class Sampler:
             worker: the name of this process, ``""`` for the flow's own.
             seconds: between two samples, at first.
             children: whether what child processes use belongs to it.
+            stored: tells what the process keeps.
         """
         with self._lock:
-            found = self._runs.pop(uid, None) or SampledRun(worker, seconds, children)
+            found = self._runs.pop(uid, None) or SampledRun(worker, seconds, children, stored)
             self._runs[uid] = found
             if not found.emits:
                 found.begin(kernel.processor_time(children=found.children))

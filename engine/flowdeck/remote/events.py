@@ -142,6 +142,10 @@ class Port(Protocol):
     def sleep(self, run: Any, seconds: float) -> None:
         """Wait, but not when the run is asked to stop; others may have its slot meanwhile."""
 
+    def stored(self) -> tuple[int, int] | None:
+        """Return the bytes and the number of the values that the engine keeps in this process;
+        ``None`` if nobody can tell. Called once a second from the sampler's thread; never raises."""
+
 
 class ExecutionRecorder(DroppingRecorder):
     """The recorder of one execution of a task run.

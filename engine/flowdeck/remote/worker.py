@@ -161,7 +161,10 @@ def _execute(
         seconds, is_apart = flow_run.info.metrics, not cancellation.live
         checked = _Checked(pickling, seconds is not None and is_apart)
         if seconds is not None and is_apart:
-            sampler.watch(facts.uid, recorder.emit, worker=port.worker or "", seconds=seconds)
+            sampler.watch(
+                facts.uid, recorder.emit, worker=port.worker or "", seconds=seconds,
+                stored=port.stored,
+            )  # fmt: skip
         # A copy of the engine's context, not an empty one: its own functions must work in tasks.
         steps = partial(
             checked.execution,

@@ -116,9 +116,9 @@ COPIES: Final[dict[str, str]] = {
         FROM a.task_usage x {_run_of("x.task")}""",
     "samples": """
         INSERT OR REPLACE INTO main.samples(run_id, worker, us, cpu, memory, read, written, threads,
-          gpu, gpu_memory)
+          gpu, gpu_memory, stored, stored_count)
         SELECT m.new, cleaned(substr(s.worker, 1, 300)), s.us, s.cpu, s.memory, s.read, s.written,
-          s.threads, s.gpu, s.gpu_memory
+          s.threads, s.gpu, s.gpu_memory, s.stored, s.stored_count
         FROM a.samples s JOIN temp.runs m ON m.old = s.run_id
         WHERE abs(s.cpu) < 1e12 AND s.us BETWEEN 0 AND 253402300799999999""",
     "tracebacks": """

@@ -90,8 +90,8 @@ class TaskReads(GoneReads):
     def samples(self, run_id: int) -> list[SampleRecord]:
         """Return what the processes of a run used, by worker and time; the flow's own first."""
         rows = self._rows(
-            "SELECT worker, us, cpu, memory, read, written, threads, gpu, gpu_memory "
-            "FROM samples WHERE run_id = ? ORDER BY worker, us",
+            "SELECT worker, us, cpu, memory, read, written, threads, gpu, gpu_memory, "
+            "stored, stored_count FROM samples WHERE run_id = ? ORDER BY worker, us",
             (run_id,),
         )
         return [SampleRecord(*row) for row in rows]
@@ -99,8 +99,8 @@ class TaskReads(GoneReads):
     def last_samples(self, run_id: int) -> list[SampleRecord]:
         """Return the last sample of each process of a run; the flow's own first."""
         rows = self._rows(
-            "SELECT worker, max(us), cpu, memory, read, written, threads, gpu, gpu_memory "
-            "FROM samples WHERE run_id = ? GROUP BY worker ORDER BY worker",
+            "SELECT worker, max(us), cpu, memory, read, written, threads, gpu, gpu_memory, "
+            "stored, stored_count FROM samples WHERE run_id = ? GROUP BY worker ORDER BY worker",
             (run_id,),
         )
         return [SampleRecord(*row) for row in rows]

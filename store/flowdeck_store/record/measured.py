@@ -52,12 +52,14 @@ class MeasuredRows:
     def _sampled(
         self, run: int | str, us: int, worker: str, cpu: float, memory: int, read: int | None,
         written: int | None, threads: int | None, gpu: float | None, gpu_memory: int | None,
-        width: int | None,
+        width: int | None, stored: int | None = None, stored_count: int | None = None,
     ) -> None:  # fmt: skip
+        # The last two came later: journals may hold events without them.
         worker = clip(worker, _WORKER_BYTES)
         counts = map(_whole, (memory, read, written, threads))
         gpu = None if gpu is None else float(gpu)
-        self._samples.append([run, worker, us, float(cpu), *counts, gpu, _whole(gpu_memory)])
+        kept = map(_whole, (gpu_memory, stored, stored_count))
+        self._samples.append([run, worker, us, float(cpu), *counts, gpu, *kept])
         if width is not None:
             self._widths[run, worker] = [run, worker, max(1, width)]
 

@@ -43,14 +43,17 @@ def now(home: Path) -> Iterator[int]:
     record.emit(events.log(uid, 0, now, 20, "flowdeck.task_runner.dask", TOLD))
     for no, code in ((1, st.COMPLETED), (2, st.RUNNING)):
         record.task(uid, no, f"fetch-{no}", code=code)  # on the worker "thread-1"
-    for worker, ago, cpu, memory in (
-        ("", 1, 5.0, 1_000_000),
-        ("thread-1", 2, 40.0, 9_000_000),
-        ("thread-1", 1, 80.0, 5_000_000),
-        ("[b]gone", 60, 20.0, 3_000_000),
+    for worker, ago, cpu, memory, stored, count in (
+        ("", 1, 5.0, 1_000_000, None, None),
+        ("thread-1", 2, 40.0, 9_000_000, 7_000, 9),
+        ("thread-1", 1, 80.0, 5_000_000, 4_000, 2),
+        ("[b]gone", 61, 20.0, 3_000_000, 1_000, 40),
+        ("[b]gone", 60, 20.0, 3_000_000, 2_000, 30),
     ):
         us = now - ago * SECOND
-        record.emit(sample_event(uid, us, worker, cpu=cpu, memory=memory))
+        record.emit(
+            sample_event(uid, us, worker, cpu=cpu, memory=memory, stored=stored, stored_count=count)
+        )
     assert session.flush()
     yield now
     session.close()
@@ -64,15 +67,25 @@ def test_each_worker_has_what_it_uses_runs_and_has_ended(home: Path, now: int) -
     assert (busy.name, busy.ended, busy.running, busy.first) == ("thread-1", 1, 1, "fetch-2")
     assert (busy.cpu, busy.memory) == (80.0, 5_000_000)
     assert (busy.mean_cpu, busy.peak) == (60.0, 9_000_000)
+    assert [one.stored for one in (own, gone, busy)] == [(None, None), (2_000, 40), (4_000, 2)]
+    assert busy.peak_stored == 7_000
 
 
 def test_the_command_line_lists_them_with_the_dashboard(now: int) -> None:
     text = CliRunner().invoke(flowdeck, ["workers", "1"]).stdout
-    assert text.splitlines()[-1] == f"dashboard: {ADDRESS}"
+    heading, own, gone, busy, last = text.splitlines()
+    assert last == f"dashboard: {ADDRESS}"
+    assert "Stored" in heading
+    assert own.split()[-3:] == ["–", "0", "–"]
+    assert "2.0 kB (40)" in gone
+    assert "4.0 kB (2)" in busy
     found = objects(CliRunner().invoke(flowdeck, ["workers", "1", "--json"]))
     assert [one["worker"] for one in found] == [None, "[b]gone", "thread-1"]
     assert (found[2]["peak_memory"], found[2]["ended_tasks"]) == (9_000_000, 1)
     assert found[0]["dashboard"] == ADDRESS
+    assert [one["stored"] for one in found] == [None, None, 4_000]
+    assert [one["stored_values"] for one in found] == [None, None, 2]
+    assert [one["peak_stored"] for one in found] == [None, 2_000, 7_000]
 
 
 def test_only_a_task_runner_can_tell_where_the_dashboard_is() -> None:
@@ -112,6 +125,7 @@ async def test_enter_on_a_worker_shows_its_task_runs(
         await settle(pilot, lambda: table.current is not None and table.current.name == "thread-1")
         await settle(pilot, lambda: f"dashboard {ADDRESS}" in screen_text(app))
         assert "[b]gone" in screen_text(app)
+        assert "4.0 kB (2)" in screen_text(app)
         await pilot.press("enter")
         await settle(pilot, lambda: screen.tab == "tasks")
         bar = screen.query_one(TaskFilter)

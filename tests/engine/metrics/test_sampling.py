@@ -105,6 +105,13 @@ def test_samples_say_the_share_of_a_processor_since_the_one_before() -> None:
     assert (said["uid"], said["worker"], said["memory"], said["threads"]) == ("u", "w", 5, 3)
 
 
+def test_samples_say_what_the_process_keeps_if_that_can_be_told() -> None:
+    told: list[tuple[int, int] | None] = [(900, 3), None]
+    run = SampledRun("w", 1.0, children=False, stored=lambda: told.pop(0))
+    said = [events.describe(run.sample("u", moment()) or ()) for _ in range(2)]
+    assert [(one["stored"], one["stored_count"]) for one in said] == [(900, 3), (None, None)]
+
+
 def test_a_run_that_grows_old_is_sampled_less_often_and_thinned_out() -> None:
     run = SampledRun("w", 1.0, children=False)
     kept, widths = 0, []

@@ -41,6 +41,9 @@ class ListPort:
     def sleep(self, run: Any, seconds: float) -> None:
         raise NotImplementedError
 
+    def stored(self) -> None:
+        raise NotImplementedError
+
     def items(self) -> list[Item]:
         return [item for batch in self.batches for item in decode(batch)[1]]
 

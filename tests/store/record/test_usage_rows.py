@@ -36,7 +36,10 @@ def used(home: Path) -> None:
         run.emit(usage_event(run.uid, 2, 10, None, None, None, None))
         for second in range(6):
             us = second * SECOND
-            run.emit(sample_event(run.uid, us, "w", cpu=5.0 * second, memory=second, threads=2))
+            kept = {"stored": 10 * second, "stored_count": second} if second else {}
+            run.emit(
+                sample_event(run.uid, us, "w", cpu=5.0 * second, memory=second, threads=2, **kept)
+            )
         assert session.flush()
         run.emit(sample_event(run.uid, 6 * SECOND, "w", cpu=30.0, memory=6, width=2 * SECOND))
         run.emit(sample_event(run.uid, 1, "", cpu=1.5, memory=9))
@@ -75,6 +78,19 @@ def test_a_wider_step_thins_out_what_came_before(home: Path) -> None:
         ("", 1), *(("w", second * SECOND) for second in (0, 2, 4, 6))
     ]  # fmt: skip
     assert (samples[2].cpu, samples[2].memory, samples[2].threads) == (10.0, 2, 2)
+    assert (samples[2].stored, samples[2].stored_count) == (20, 2)
+    assert (samples[1].stored, samples[1].stored_count) == (None, None)
+
+
+def test_samples_of_a_journal_that_knows_nothing_of_what_is_stored_are_taken(home: Path) -> None:
+    with recording(home) as session:
+        run = Recorded(session.emit)
+        run.run("brave-otter")
+        run.emit(sample_event(run.uid, 1, "w", cpu=1.0, memory=7, gpu_memory=8)[:-2])
+        run.end(COMPLETED)
+    with Reader.open(home) as reader:
+        (sample,) = reader.samples(1)
+    assert (sample.memory, sample.gpu_memory, sample.stored) == (7, 8, None)
 
 
 def test_it_goes_along_with_an_exported_run_and_is_deleted_with_it(

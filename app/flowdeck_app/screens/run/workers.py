@@ -16,7 +16,7 @@ from flowdeck_app.drawing.pieces import Piece
 from flowdeck_app.events.living import Living
 from flowdeck_app.screens.parts.renewal import Renewal, records_of
 from flowdeck_app.screens.parts.strips import Line
-from flowdeck_app.views.workers import RunWorker, doing, read_dashboard, read_workers, trend
+from flowdeck_app.views.workers import RunWorker, doing, kept, read_dashboard, read_workers, trend
 from flowdeck_app.widgets.lines.messages import Opened
 from flowdeck_app.widgets.lines.source import MemorySource
 from flowdeck_app.widgets.table import TableView
@@ -54,6 +54,10 @@ def _memory_trend(row: RunWorker, look: Look) -> Cell:
     return trend([one.memory for one in row.samples], look, _TREND), "$fd-cached"
 
 
+def _stored(row: RunWorker, look: Look) -> Cell:
+    return kept(row, look), "$fd-faint" if row.stored[0] is None else ""
+
+
 def _ended(row: RunWorker, look: Look) -> Cell:
     return number(row.ended, look.symbols.group), ""
 
@@ -68,6 +72,7 @@ _COLUMNS: Final[tuple[Column[RunWorker], ...]] = (
     Column("cpus", "", _cpu_trend, _TREND, gap=1, drop=2),
     Column("memory", "Memory", _memory, 8, align="right", gap=2),
     Column("memories", "", _memory_trend, _TREND, gap=1, drop=3),
+    Column("stored", "Stored", _stored, 13, align="right", gap=2, drop=1, optional=True),
     Column("ended", "Ended", _ended, 6, align="right"),
     Column("now", "Runs now", _now, 10, grow=3, gap=2),
 )

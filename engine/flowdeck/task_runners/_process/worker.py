@@ -78,6 +78,9 @@ class ProcessPort:
         """Wait, for a moment: attempts that are to be tried again go home."""
         wait_unless_cancelled(run, seconds)
 
+    def stored(self) -> None:
+        """Return ``None``: values go home, nothing is kept here."""
+
 
 class _Service:
     """The worker's end of the connection."""

@@ -128,6 +128,10 @@ class RayPort:
         if answers and not run.cancel_requested:
             ray.wait(answers, timeout=_LATE)
 
+    def stored(self) -> None:
+        """Return ``None``: values are in the store of the node, which only a call to Ray's own
+        processes could tell of, and none of them belongs to a worker."""
+
     def answer_to(self, token: str) -> bytes | None:
         """Look at the actor for the answer to a question; ``None``: there is none, or no actor."""
         import ray

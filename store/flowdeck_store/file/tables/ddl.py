@@ -172,7 +172,8 @@ CREATE TABLE task_usage(
 CREATE TABLE samples(
   run_id INTEGER NOT NULL, worker TEXT NOT NULL, us INTEGER NOT NULL, cpu REAL NOT NULL,
   memory INTEGER NOT NULL, read INTEGER, written INTEGER, threads INTEGER, gpu REAL,
-  gpu_memory INTEGER, PRIMARY KEY(run_id, worker, us)) STRICT, WITHOUT ROWID;
+  gpu_memory INTEGER, stored INTEGER, stored_count INTEGER,
+  PRIMARY KEY(run_id, worker, us)) STRICT, WITHOUT ROWID;
 """
 
 #: Of tables that came with a version what reads need of them (all empty) in an older store, until a
@@ -187,5 +188,6 @@ LATER_TABLES: Final = {
     "CREATE TEMP TABLE task_usage(task INTEGER PRIMARY KEY, cpu_us INTEGER, peak INTEGER,"
     " growth INTEGER, read INTEGER, written INTEGER);"
     "CREATE TEMP TABLE samples(run_id INTEGER, worker TEXT, us INTEGER, cpu REAL, memory INTEGER,"
-    " read INTEGER, written INTEGER, threads INTEGER, gpu REAL, gpu_memory INTEGER);",
+    " read INTEGER, written INTEGER, threads INTEGER, gpu REAL, gpu_memory INTEGER,"
+    " stored INTEGER, stored_count INTEGER);",
 }

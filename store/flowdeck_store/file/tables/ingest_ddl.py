@@ -217,7 +217,7 @@ CREATE TRIGGER ingest_ins INSTEAD OF INSERT ON ingest BEGIN
       peak=max(coalesce(peak,excluded.peak),coalesce(excluded.peak,peak)),
       growth=coalesce(excluded.growth,growth),read={_sum("read")},written={_sum("written")};
   INSERT OR REPLACE INTO samples
-    SELECT {_RUN},{_js(1, 9)} FROM json_each(new.samples);
+    SELECT {_RUN},{_js(1, 11)} FROM json_each(new.samples);
   DELETE FROM samples WHERE (run_id,worker,us) IN (
     SELECT run_id,worker,us FROM (SELECT s.run_id,s.worker,s.us,
         row_number() OVER (PARTITION BY s.run_id,s.worker,s.us/w.width ORDER BY s.us) n

@@ -14,10 +14,10 @@ from flowdeck_store.events import now_us
 @run_argument("ref")
 @json_option
 def command(ref: str, as_json: bool) -> None:
-    """List the workers of a flow run: processor, memory, task runs.
+    """List the workers of a flow run: processor, memory, stored values, task runs.
 
     While the run goes on it says what they use now, afterwards the mean of the processor time and
-    the most memory. The address of the cluster's own dashboard stands below.
+    the most of the others. The address of the cluster's own dashboard stands below.
 
     \b
     Example:
