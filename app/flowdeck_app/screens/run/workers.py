@@ -72,7 +72,9 @@ _COLUMNS: Final[tuple[Column[RunWorker], ...]] = (
     Column("cpus", "", _cpu_trend, _TREND, gap=1, drop=2),
     Column("memory", "Memory", _memory, 8, align="right", gap=2),
     Column("memories", "", _memory_trend, _TREND, gap=1, drop=3),
-    Column("stored", "Stored", _stored, 13, align="right", gap=2, drop=1, optional=True),
+    Column(
+        "stored", "Stored", _stored, 14, align="right", gap=2, drop=1, first=True, optional=True
+    ),
     Column("ended", "Ended", _ended, 6, align="right"),
     Column("now", "Runs now", _now, 10, grow=3, gap=2),
 )
