@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flowdeck.values.redaction import HIDDEN, concealed, is_hidden, names_in_force
 from flowdeck_app.drawing import states, times
 from flowdeck_app.drawing.signs import SIGNS, Kind
 from flowdeck_app.drawing.tables import TextColumn, facts, section, table
@@ -13,7 +14,7 @@ from flowdeck_app.views.schedules import last_cell, missed_cell, next_text
 from flowdeck_store.safe import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowdeck_app.drawing.look import Look
     from flowdeck_app.drawing.tables import Row
@@ -68,7 +69,7 @@ def schedule_lines(
         look: what the place can show.
     """
     schedule = view.schedule
-    given = {**schedule.values, **schedule.texts}
+    given = _shown({**schedule.values, **schedule.texts}, names_in_force())
     state = f"not in force: {view.trouble}" if view.trouble else "in force"
     state = "paused" if schedule.paused else state
     pairs = [
@@ -114,3 +115,15 @@ def firing_line(firing: Firing, runs: Mapping[str, FlowRunRecord], look: Look) -
         what = firing.did
     said = f"  {one_line(firing.said, 400)}" if firing.said else ""
     return f"{when}  {what}{said}{'  (by hand)' if firing.by_hand else ''}"
+
+
+def _shown(value: Any, hides: Callable[[str], bool] | None) -> Any:
+    """Return a parameter's value without what is secret in it."""
+    if isinstance(value, dict):
+        return {
+            name: HIDDEN if is_hidden(name, each, hides) else _shown(each, hides)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_shown(each, hides) for each in value]
+    return concealed(value) if isinstance(value, str) else value

@@ -134,7 +134,7 @@ class Spans:
             context=self._context(name),
             parent=None if parent is None else self._context(parent),
             resource=self._resource,
-            attributes={**attributes, "flowdeck.state": record.state},
+            attributes=_clean({**attributes, "flowdeck.state": record.state}),
             events=[_event(state) for state in states],
             links=links,
             kind=trace.SpanKind.INTERNAL,
@@ -167,6 +167,17 @@ class _Histories:
             number, found = next(self._groups, (1 << 62, iter(())))
             self._no, self._next = number, list(found)
         return self._next if self._no == no else []
+
+
+def _clean(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes that every exporter takes: one lone surrogate, and none of a batch arrives."""
+    return {name: _clean_value(value) for name, value in attributes.items()}
+
+
+def _clean_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [one_line(each, _TEXT) for each in value]
+    return one_line(value, _TEXT) if isinstance(value, str) else value
 
 
 def _event(state: StateRecord) -> Event:

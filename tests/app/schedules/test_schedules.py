@@ -249,3 +249,12 @@ def test_the_help_shows_the_options_of_a_new_schedule_and_whole_sentences() -> N
     assert all(option in shown for option in ("--cron EXPR", "--every T", "--overlap", "--with"))
     commands = shown.partition("Commands:")[2].splitlines()
     assert [line for line in commands if line.endswith("...")] == []
+
+
+def test_secrets_among_the_parameters_are_not_shown(home: Path, machine: Machine) -> None:
+    source = "from flowdeck import flow\n@flow\ndef etl(api_token: str, cfg: dict): ...\n"
+    Path("etl.py").write_text(source)
+    made(*DAILY, "-p", "api_token=s3cret", "--params", '{"cfg": {"password": "s3cret", "lr": 1}}')
+    for args in (("show", "etl"), ("show", "etl", "--json"), ("list", "--json"), ()):
+        assert "s3cret" not in schedule(*args).output
+    assert '"lr": 1}, "api_token": "<hidden>"' in schedule("show", "etl").output

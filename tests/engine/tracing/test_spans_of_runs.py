@@ -16,7 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from flowdeck import flow, task
+from flowdeck import flow, tags, task
 from flowdeck.record import Record
 from flowdeck.settings import using
 from flowdeck.task_runners import ProcessTaskRunner
@@ -169,3 +169,19 @@ def test_names_of_spans_travel_as_traceparents() -> None:
     assert parsed(traceparent(name)) == name
     assert parsed("nonsense") is None
     assert span_number("x", 1) != span_number("x", 2)
+
+
+def test_what_is_no_text_is_in_no_span(exporter: InMemorySpanExporter) -> None:
+    evil = "a\udcff\x1b[31m"
+
+    @flow(flow_run_name=evil)
+    def hostile() -> None:
+        load.with_options(name=evil, tags=[evil])(1)
+
+    with tags(evil):
+        hostile()
+    for span in spans_of(exporter).values():
+        for value in (span.name, *span.attributes.values()):
+            for text in value if isinstance(value, tuple) else (value,):
+                assert str(text).isprintable(), (span.name, text)
+                str(text).encode()

@@ -56,11 +56,12 @@ def sweep(spec: LaunchSpec, grid: Sequence[str], jobs: int, *, quiet: bool, as_j
         say(f"flowdeck: sweep {name}: {len(specs)} runs; they print to {log}.")
     runs = SweepRuns(specs, jobs, python, log, live=is_terminal(sys.stderr) and not quiet)
     runs.go()
-    with reading() as reader:
-        made = (reader.run_by_uid(str(each.uid)) for each in specs)
-        table = table_of(reader, name, [run for run in made if run is not None])
-        if table.rows and (as_json or not quiet):
-            show_table(reader, table, limit=None, as_json=as_json)
+    if as_json or not quiet:
+        with reading() as reader:
+            made = (reader.run_by_uid(str(each.uid)) for each in specs)
+            table = table_of(reader, name, [run for run in made if run is not None])
+            if table.rows:
+                show_table(reader, table, limit=None, as_json=as_json)
     return _end(runs, name, len(specs), quiet=quiet)
 
 
