@@ -38,6 +38,8 @@ _BATCH: Final = 20_000
 _STALE: Final = 50_000
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+#: Somebody uses it, or the disk is full: the index is as it should be.
+_IN_ORDER: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
 
 #: Rows of two tables in one index: even ids are log lines, odd ones failures.
 _TABLES: Final = {
@@ -159,11 +161,10 @@ def _opened(home: Path, record: sqlite3.Connection) -> sqlite3.Connection:
     path = home / NAME
     ((uid,),) = record.execute("SELECT value FROM meta WHERE key = 'db_uid'").fetchall()
     if not os.access(home, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        index = sqlite3.connect(
-            "", isolation_level=None
-        )  # of this search only, in a temporary file
+        index = sqlite3.connect("", isolation_level=None)  # a temporary file, of this search only
         _is_of(index, str(uid))
         return index
+    reason = "it is never that of this record"
     for _ in range(2):
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -174,15 +175,16 @@ def _opened(home: Path, record: sqlite3.Connection) -> sqlite3.Connection:
             if _is_of(index, str(uid)):
                 return index
         except sqlite3.DatabaseError as error:
+            reason = str(error)
             if "fts5" in str(error):
                 index.close()
                 raise StoreError(f"This SQLite has no full-text search (FTS5): {error}.") from error
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # somebody's, and in order
+            if error.sqlite_errorcode & 0xFF in _IN_ORDER:
                 index.close()
                 raise
         index.close()
         _remove(home)
-    raise StoreError(f"The index {path} cannot be made anew: remove it.")
+    raise StoreError(f"The index {path} cannot be made anew: {reason}. Remove it, or make room.")
 
 
 def _is_of(index: sqlite3.Connection, uid: str) -> bool:

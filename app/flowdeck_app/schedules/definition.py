@@ -227,7 +227,7 @@ class ScheduleFiles:
         """
         given = {key: value for key, value in dataclasses.asdict(firing).items() if value}
         path = self._log(name)
-        with open(path, "ab", opener=_only_ours) as file:
+        with _naming(path), open(path, "ab", opener=_only_ours) as file:
             file.write(json.dumps(given).encode() + b"\n")
             is_long = file.tell() > _LONG
         if is_long:
@@ -302,6 +302,20 @@ def _only_ours(path: str, flags: int) -> int:
 
 def _replace(path: Path, content: bytes) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with open(new, "wb", opener=_only_ours) as file:
-        file.write(content)
-    os.replace(new, path)
+    with _naming(path):
+        try:
+            with open(new, "wb", opener=_only_ours) as file:
+                file.write(content)
+            os.replace(new, path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have errors name the file: a write to a full disk does not say where."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None

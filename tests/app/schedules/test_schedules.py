@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,3 +259,15 @@ def test_secrets_among_the_parameters_are_not_shown(home: Path, machine: Machine
     for args in (("show", "etl"), ("show", "etl", "--json"), ("list", "--json"), ()):
         assert "s3cret" not in schedule(*args).output
     assert '"lr": 1}, "api_token": "<hidden>"' in schedule("show", "etl").output
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_of_a_schedule(
+    home: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flowdeck_app.schedules.definition.os.replace", full)
+    result = schedule(*DAILY)
+    assert "etl.json cannot be used: No space left on device." in result.stderr
+    assert [path.name for path in (home / "schedules").iterdir()] == [".lock"]
