@@ -16,6 +16,7 @@ from flowdeck_app.access import StoreAccess
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing import theme
 from flowdeck_app.drawing.look import Look
+from flowdeck_app.drawing.pictures import BLOCKS, Pictures
 from flowdeck_app.drawing.signs import symbols
 from flowdeck_app.drawing.times import TimeMode
 from flowdeck_app.live import Health, HealthChanged, LiveFeed, StoreChanged, StoreHealth, has_record
@@ -54,6 +55,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         keymap: the user's keys, action id to key.
         theme_name: theme to begin with while none is remembered.
         first_run: number of a run to open at once.
+        pictures: how pictures are drawn on this terminal.
         record_name: what the user calls this record, beside flowdeck's own name.
         remember: read and write the remembered state.
         watch: run the thread that watches the store.
@@ -88,6 +90,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         keymap: Mapping[str, object] | None = None,
         theme_name: str | None = None,
         first_run: int | None = None,
+        pictures: Pictures = BLOCKS,
         record_name: str = "",
         remember: bool = True,
         watch: bool = True,
@@ -99,7 +102,7 @@ class FlowdeckApp(AppServices, inherit_bindings=False):
         self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self.log_file = home / "app.log"
         self.home, self.folder = home, folder if folder is not None else Path.cwd()
-        self.symbols = symbols(ascii_only)
+        self.symbols, self.pictures = symbols(ascii_only), pictures
         self._scrollbar = ScrollBar.renderer
         if ascii_only:
             ScrollBar.renderer = PlainScrollBar

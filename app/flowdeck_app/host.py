@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from flowdeck_app.access import StoreAccess
     from flowdeck_app.drawing.look import Look
+    from flowdeck_app.drawing.pictures import Pictures
     from flowdeck_app.drawing.signs import Symbols
     from flowdeck_app.drawing.times import TimeMode
     from flowdeck_app.live import StoreHealth
@@ -31,6 +32,7 @@ class Host(Protocol):
         home: flowdeck's home folder.
         folder: where the app was started.
         symbols: the signs to draw with.
+        pictures: how pictures are drawn on this terminal.
         clock: the time now, in microseconds since the epoch.
         access: reads the record, off the event loop.
         state: what is remembered from one start to the next.
@@ -41,6 +43,7 @@ class Host(Protocol):
     home: Path
     folder: Path
     symbols: Symbols
+    pictures: Pictures
     clock: Callable[[], int]
     access: StoreAccess
     state: UiState

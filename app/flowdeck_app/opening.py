@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowdeck_app.app import FlowdeckApp
 from flowdeck_app.control.homes import name_of
+from flowdeck_app.terminal.graphics import pictures_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,7 @@ def run_app(
     from flowdeck.settings import get_settings
 
     _trust_the_terminal()
+    pictures = pictures_here(get_settings().images)
     while True:
         settings = get_settings()
         app = FlowdeckApp(
@@ -47,6 +49,7 @@ def run_app(
             keymap=settings.keys,
             theme_name=settings.theme,
             first_run=open_run,
+            pictures=pictures,
             record_name=name_of(home, settings.homes, machine),
         )
         if not animation:

@@ -1,13 +1,17 @@
-"""Pictures as half blocks of colour, by Pillow where it is installed; any terminal can show them."""
+"""Pictures decoded within bounds by Pillow, where it is installed, and as half blocks of colour, which
+any terminal can show."""
 
 from __future__ import annotations
 
 import importlib
 import io
 import warnings
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from textual.content import Content, Span
+
+Renderer = Literal["kitty", "sixel", "blocks", "none"]
 
 MISSING: Final = (
     "Pictures are drawn by Pillow, which is not installed: pip install 'flowdeck[images]'. "
@@ -16,6 +20,24 @@ MISSING: Final = (
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 #: Pixels of a picture that is decoded; a small file may unpack to gigabytes.
 _MOST_PIXELS: Final = 60_000_000
+#: How much a small picture is enlarged where it is drawn in pixels.
+_LARGER: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """How pictures are drawn here.
+
+    Args:
+        renderer: with what.
+        cell: width and height of a cell in pixels.
+    """
+
+    renderer: Renderer = "blocks"
+    cell: tuple[int, int] = (10, 20)
+
+
+BLOCKS: Final = Pictures()
 
 
 class CannotBeDrawn(ValueError):
@@ -28,6 +50,33 @@ def picture_content(data: bytes, cells: int, lines: int) -> Content:
     Raises:
         CannotBeDrawn: see the message.
     """
+    ground = _decoded(data, (cells, 2 * lines), (1, 2), float("inf"))
+    return _half_blocks(ground.tobytes(), *ground.size)
+
+
+def pixels_as_blocks(picture: Any, cell: tuple[int, int]) -> Content:
+    """Return what :func:`picture_pixels` returned as half blocks, in the same cells."""
+    size = max(1, picture.width // cell[0]), 2 * max(1, picture.height // cell[1])
+    return _half_blocks(picture.resize(size).tobytes(), *size)
+
+
+def picture_pixels(data: bytes, cells: int, lines: int, cell: tuple[int, int]) -> Any:
+    """Return a picture in RGB, as an image of Pillow, whose pixels fill whole cells (a thread's work).
+
+    Args:
+        data: its file.
+        cells: cells that there are in a line.
+        lines: lines that there are.
+        cell: width and height of a cell in pixels.
+
+    Raises:
+        CannotBeDrawn: see the message.
+    """
+    return _decoded(data, (cells * cell[0], lines * cell[1]), cell, _LARGER)
+
+
+def _decoded(data: bytes, room: tuple[int, int], step: tuple[int, int], larger: float) -> Any:
+    """Return a picture scaled into ``room``, with sides that are multiples of ``step``."""
     try:
         pillow: Any = importlib.import_module("PIL.Image")
     except ImportError:
@@ -38,17 +87,17 @@ def picture_content(data: bytes, cells: int, lines: int) -> Content:
             picture = pillow.open(io.BytesIO(data), formats=_FORMATS)
             if picture.width * picture.height > _MOST_PIXELS:
                 raise CannotBeDrawn(f"It has {picture.width} × {picture.height} pixels: too many.")
-            scale = min(cells / picture.width, 2 * lines / picture.height)
-            size = max(1, int(picture.width * scale)), max(2, int(picture.height * scale) // 2 * 2)
+            scale = min(room[0] / picture.width, room[1] / picture.height, larger)
+            sides = zip((picture.width, picture.height), step, strict=True)
+            size = tuple(max(one, int(side * scale) // one * one) for side, one in sides)
             pixels = picture.convert("RGBA").resize(size)
             ground = pillow.new("RGBA", size, (0, 0, 0, 255))
             ground.alpha_composite(pixels)
-            raw = ground.convert("RGB").tobytes()
+            return ground.convert("RGB")
     except CannotBeDrawn:
         raise
     except Exception as error:  # whatever a decoder makes of a broken file
         raise CannotBeDrawn(f"The picture cannot be drawn: {error}.") from error
-    return _half_blocks(raw, *size)
 
 
 def _half_blocks(raw: bytes, width: int, height: int) -> Content:

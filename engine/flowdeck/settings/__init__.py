@@ -115,8 +115,9 @@ class Settings:
     console: bool = True
     """Whether log lines are written to stderr."""
     color: str = "auto"
-    """``auto``, ``always`` or ``never``; ``NO_COLOR`` means never, ``FORCE_COLOR`` and
-    ``CLICOLOR_FORCE`` mean always."""
+    """``auto``, ``always``, ``never``; NO_COLOR: never, FORCE_COLOR and CLICOLOR_FORCE: always."""
+    images: str = "auto"
+    """What the app draws pictures with: ``auto``, ``kitty``, ``sixel``, ``blocks`` or ``none``."""
     theme: str | None = None
     """The app's theme."""
     editor: str | None = None

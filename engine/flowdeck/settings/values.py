@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DURABILITY: Final = ("process", "power")
 COLORS: Final = ("auto", "always", "never")
+IMAGES: Final = ("auto", "kitty", "sixel", "blocks", "none")
 #: What only the user's own file and variables may say: a project that somebody else wrote must not
 #: decide what is called on another machine, which programs start here while its record is looked at,
 #: or who is told of runs.
@@ -371,6 +372,7 @@ FIELD_KINDS: Final[dict[str, Callable[[Raw], Any]]] = {
     "sync_seconds": _seconds,
     "console": _flag,
     "color": lambda raw: _choice(COLORS, raw),
+    "images": lambda raw: _choice(IMAGES, raw),
     "theme": _optional_text,
     "editor": _optional_text,
     "keys": _mapping,

@@ -14,11 +14,17 @@ from textual.widgets import Markdown, Static
 from flowdeck_app.access import SLOW
 from flowdeck_app.actions import bindings
 from flowdeck_app.drawing.cells import clean
-from flowdeck_app.drawing.pictures import CannotBeDrawn, picture_content
+from flowdeck_app.drawing.pictures import (
+    CannotBeDrawn,
+    picture_content,
+    picture_pixels,
+    pixels_as_blocks,
+)
 from flowdeck_app.drawing.sparks import spark
 from flowdeck_app.reports.artifacts import number_text, summary
 from flowdeck_app.screens.artifacts.contents import JsonTree, RowTable, markdown_parser
 from flowdeck_app.screens.parts.base import FlowdeckModal
+from flowdeck_app.widgets.picture import free_picture, picture_widget
 from flowdeck_store.safe import lines
 
 if TYPE_CHECKING:
@@ -31,6 +37,10 @@ if TYPE_CHECKING:
 
 #: What may be opened in a browser, after asking.
 _OPENED: Final = ("http://", "https://", "mailto:")
+NOT_DRAWN: Final = (
+    'Pictures are not drawn, as images = "none" says. '
+    "flowdeck artifacts RUN --key KEY --save FILE writes the file."
+)
 _MARKDOWN: Final = 300_000  # characters that are laid out
 
 
@@ -38,6 +48,7 @@ _MARKDOWN: Final = 300_000  # characters that are laid out
 class _Contents:
     value: Any
     picture: Content | str | None
+    pixels: Any  # an image of Pillow, where the terminal draws pixels
     numbers: tuple[float, ...]
 
 
@@ -55,6 +66,7 @@ class ArtifactScreen(FlowdeckModal):
         super().__init__()
         self.artifact = artifact
         self._value: Any = None
+        self._drawn: Widget | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the frame; what is in it comes when it was read."""
@@ -71,6 +83,10 @@ class ArtifactScreen(FlowdeckModal):
         """Read the content."""
         self.run_worker(self._load(), exit_on_error=False)
 
+    def on_unmount(self) -> None:
+        """Free what the terminal keeps of a picture."""
+        free_picture(self._drawn)
+
     async def _load(self) -> None:
         size = self.app.size
         found = await self.app.access.ask(
@@ -83,22 +99,37 @@ class ArtifactScreen(FlowdeckModal):
         artifact = self.artifact
         value = reader.artifact_value(artifact)
         picture: Content | str | None = None
+        pixels: Any = None
         if artifact.kind == "image":
             try:
                 if value is None:
                     raise CannotBeDrawn(artifact.cut or "The file is gone.")
-                picture = picture_content(value, max(8, cells), max(4, rows))
+                how = self.app.pictures
+                room = max(8, cells), max(4, rows)
+                if how.renderer == "none":
+                    raise CannotBeDrawn(NOT_DRAWN)
+                if how.renderer != "blocks":
+                    pixels = picture_pixels(value, *room, how.cell)
+                else:
+                    picture = picture_content(value, *room)
             except CannotBeDrawn as problem:
                 picture = str(problem)
         numbers: tuple[float, ...] = ()
         if artifact.kind == "number" and artifact.key:
             past = reader.artifact_history(artifact.key)
             numbers = tuple(one.number for one in past if one.number is not None)
-        return _Contents(value, picture, numbers)
+        return _Contents(value, picture, pixels, numbers)
 
     def _widget(self, found: _Contents) -> Widget:
         kind, value = self.artifact.kind, found.value
         if kind == "image":
+            if found.pixels is not None:
+                self._drawn = picture_widget(found.pixels, self.app.pictures)
+                if self._drawn is not None:
+                    return self._drawn
+                return Static(
+                    pixels_as_blocks(found.pixels, self.app.pictures.cell), id="artifact-picture"
+                )
             shown = found.picture if isinstance(found.picture, Content) else Content(
                 clean(found.picture or "", 600)
             )  # fmt: skip
