@@ -22,6 +22,8 @@ _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 _MOST_PIXELS: Final = 60_000_000
 #: How much a small picture is enlarged where it is drawn in pixels.
 _LARGER: Final = 4.0
+#: Pixels that are sent to the terminal: a photograph of so many takes some half a second to encode.
+_MOST_SENT: Final = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def picture_pixels(data: bytes, cells: int, lines: int, cell: tuple[int, int]) -
     Raises:
         CannotBeDrawn: see the message.
     """
-    return _decoded(data, (cells * cell[0], lines * cell[1]), cell, _LARGER)
+    width, height = cells * cell[0], lines * cell[1]
+    less = min(1.0, (_MOST_SENT / (width * height)) ** 0.5)
+    return _decoded(data, (int(width * less), int(height * less)), cell, _LARGER)
 
 
 def _decoded(data: bytes, room: tuple[int, int], step: tuple[int, int], larger: float) -> Any:

@@ -127,6 +127,8 @@ def test_pixels_fill_whole_cells_and_little_ones_stay_little() -> None:
     picture = picture_pixels(png(400, 200), 20, 30, (10, 20))
     assert (picture.mode, picture.size) == ("RGB", (200, 100))
     assert picture_pixels(png(20, 20), 80, 30, (10, 20)).size == (80, 80)
+    wide = picture_pixels(png(200, 100), 400, 100, (10, 20))
+    assert wide.width * wide.height <= 400_000  # what is sent is bounded on the largest screens
     assert pixels_as_blocks(picture, (10, 20)).plain.splitlines() == ["▀" * 20] * 5
 
 
