@@ -54,7 +54,7 @@ _USUAL: Final[dict[str, tuple[_Usual, ...]]] = {
         ),
     ),
     "process": (_Usual("workers", ("max_workers",), "int", "processes; else one a processor", 1),),
-    "concurrent": (_Usual("workers", ("max_workers",), "int", "threads; else as many as help", 1),),
+    "concurrent": (_Usual("workers", ("max_workers",), "int", "threads at most; else 250", 1),),
 }  # fmt: skip
 #: Options that are objects: a form cannot give them.
 _OBJECTS: Final = frozenset({"cluster"})

@@ -83,3 +83,11 @@ def test_without_a_run_to_go_by_it_says_what_to_do(cli: Any, record: Record) -> 
     assert cli("forecast", "nothing-like-it").exit_code != 0
     bad = cli("forecast", "load", "--runner", "dusk")
     assert "no task runner 'dusk'" in bad.stderr
+
+
+def test_a_word_that_is_neither_a_flow_nor_a_run(cli: Any, record: Record) -> None:
+    four_at_once(record, "one-a")
+    result = cli("forecast", "elt")
+    assert result.exit_code == 2
+    assert "There is no run 'elt'" in result.stderr
+    assert "no flow of that name has run" in result.stderr

@@ -90,7 +90,9 @@ def command(shell: str) -> None:
 
     \b
     Example:
-      flowdeck completion bash > ~/.local/share/bash-completion/completions/flowdeck
+      eval "$(flowdeck completion bash)"     in ~/.bashrc
+      eval "$(flowdeck completion zsh)"      in ~/.zshrc, below compinit
+      flowdeck completion fish > ~/.config/fish/completions/flowdeck.fish
     """
     from flowdeck_app.cli.root import flowdeck
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowdeck_app.views.what_if import Expected
     from flowdeck_store.explain.what_if import RunPlan
     from flowdeck_store.read.reader import Reader
-    from flowdeck_store.read.records import FlowRecord
+    from flowdeck_store.read.records import FlowRecord, FlowRunRecord
 
 
 @click.command("forecast")
@@ -77,6 +77,21 @@ def _runners(asked: tuple[str, ...]) -> tuple[str, ...]:
     return asked or runner_names()
 
 
+def _run(reader: Reader, what: str) -> FlowRunRecord:
+    """Return a run.
+
+    Raises:
+        Trouble: WHAT is neither a flow that ran nor a run.
+    """
+    from flowdeck_store.errors import NotFound
+
+    try:
+        return reader.resolve_run(what)
+    except NotFound as error:
+        hint = "no flow of that name has run, either: `flowdeck runs` lists what has."
+        raise Trouble(str(error), hint) from error
+
+
 def _plans(reader: Reader, what: str) -> tuple[str, list[RunPlan]]:
     """Return a flow's name and its runs.
 
@@ -87,7 +102,7 @@ def _plans(reader: Reader, what: str) -> tuple[str, list[RunPlan]]:
 
     flow = reader.flow(what) or _by_target(reader, what)
     if flow is None:
-        run = reader.resolve_run(what)
+        run = _run(reader, what)
         if run.ended_us is None or not says_something(run):
             raise Trouble(
                 f"run {run.name} cannot be played again.",
