@@ -33,7 +33,7 @@ R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
 #: Seconds between two looks whether another thread is done: no lock hears of a request to stop.
-_LOOK: Final = 0.1
+_LOOK: Final = 0.03
 #: Seconds that an async function has to close a value.
 _CLOSING: Final = 5.0
 #: Of this process; those that have values, in the order in which the first ones were made.

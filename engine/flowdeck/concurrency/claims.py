@@ -66,7 +66,7 @@ class Claim:
         strict: bool = False,
         at_rate: bool = False,
     ) -> None:
-        self._names = _checked_names(names)
+        self._names = checked_names(names)
         if isinstance(occupy, bool) or not isinstance(occupy, int):
             raise TypeError(f"`occupy` must be a whole number of slots, not {occupy!r}.")
         if occupy < 1:
@@ -279,7 +279,15 @@ class Claim:
             get_logger("concurrency").log(level, "%s", text)
 
 
-def _checked_names(names: str | Iterable[str]) -> tuple[str, ...]:
+def checked_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names of limits, each once.
+
+    Raises:
+        TypeError: one is no text.
+        ValueError: there is none.
+    """
+    if not hasattr(names, "__iter__"):
+        raise TypeError(f"The name of a limit is a text such as 'database', not {names!r}.")
     found = (names,) if isinstance(names, str) else tuple(names)
     for name in found:
         if not isinstance(name, str):

@@ -11,9 +11,10 @@ import functools
 import threading
 from typing import TYPE_CHECKING
 
-from flowdeck.concurrency.claims import Claim
+from flowdeck.concurrency.claims import Claim, checked_names
 from flowdeck.threads import active
-from flowdeck.threads.undisturbed import undisturbed
+from flowdeck.threads.undisturbed import HEARD, undisturbed
+from flowdeck_store import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ class SlotBlock:
     def __init__(
         self, names: str | Iterable[str], occupy: int, timeout_seconds: float | None, strict: bool
     ) -> None:
-        self._asked = names if isinstance(names, str) else tuple(names), occupy, timeout_seconds
+        self._asked = checked_names(names), occupy, timeout_seconds
         self._strict = strict
         self._held: list[Claim] = []
         self._claim()  # what is wrong with the arguments is told where they stand
@@ -124,10 +125,16 @@ def take_here(claim: Claim) -> None:
         if not claim.begin():
             return
         while (seconds := undisturbed(claim.look)) is not None:
-            gate.acquire(timeout=seconds)
+            _wait_for(gate, seconds)
     except BaseException:
         undisturbed(claim.give_back)
         raise
+
+
+def _wait_for(gate: threading.Lock, seconds: float) -> None:
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0 and not gate.acquire(timeout=min(left, HEARD)):
+        pass
 
 
 def _open(gate: threading.Lock) -> None:

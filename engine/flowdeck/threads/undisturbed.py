@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds after which a thread that waits hears of a stop.
-_LOOK: Final = 0.1
+#: Seconds after which a thread that waits hears of a stop: less than it has to stop in.
+HEARD: Final = 0.03
 
 _lock = threading.Lock()
 _calls: SimpleQueue[_UndisturbedCall] | None = None
@@ -70,7 +70,7 @@ def undisturbed(function: Callable[..., T], *args: Any) -> T:
         _hand_over(call)
     except RuntimeError:  # there are too many threads
         return function(*args)
-    while not call.gate.acquire(timeout=_LOOK):
+    while not call.gate.acquire(timeout=HEARD):
         pass
     if call.error is not None:
         try:

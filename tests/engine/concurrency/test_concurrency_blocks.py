@@ -416,6 +416,11 @@ def test_a_long_wait_is_told_with_who_holds_the_slot(
     assert "for a slot of the limit 'db', held by holder (1.1) of run " in text
 
 
+def test_what_is_no_name_is_told() -> None:
+    with pytest.raises(TypeError, match="is a text such as 'database', not None"):
+        concurrency(None)  # type: ignore[arg-type]
+
+
 def test_no_stop_strikes_where_the_record_is_asked_for_slots(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
