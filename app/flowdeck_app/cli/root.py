@@ -147,6 +147,13 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
 
 
+def _named_host(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """An empty variable must not mean this machine: `flowdeck --host "$HOST" delete ...`."""
+    if value is not None and not value.strip():
+        raise Trouble("--host names no machine: what is given is empty.")
+    return value
+
+
 def _complete_host(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[click.shell_completion.CompletionItem]:
@@ -189,7 +196,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Show the version.")  # fmt: skip
 @click.option(
-    "--host", metavar="H", is_eager=True, shell_complete=_complete_host,
+    "--host", metavar="H", is_eager=True, shell_complete=_complete_host, callback=_named_host,
     help="The machine to do it on, by ssh: user@machine, or a name in the setting hosts.",
 )  # fmt: skip
 @click.pass_context

@@ -206,3 +206,10 @@ def test_a_project_may_not_say_what_is_called_elsewhere(monkeypatch: pytest.Monk
 def test_trouble_keeps_its_own_hint() -> None:
     assert errors.with_other_version("do this") == "do this"
     assert Trouble("x").hint is None
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_variable_is_no_machine(cli: Any, name: str) -> None:
+    refused = cli("--host", name, "runs")
+    assert refused.exit_code == 2
+    assert "--host names no machine" in refused.stderr
