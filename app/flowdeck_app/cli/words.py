@@ -36,8 +36,8 @@ _SAID_AS: Final[dict[str, str]] = {
         ("explain reason cause because", "`flowdeck why RUN` and `flowdeck why TASK_RUN` say it."),
         ("params parameters inputs", "`flowdeck show RUN` and `flowdeck task TASK_RUN` show them."),
         ("results value returned return", "`flowdeck result TASK_RUN` shows what it returned, --save writes it."),
-        ("tags find filter query", ("`flowdeck runs tag:T` filters; words are looked for in "
-         "names.")),
+        ("tags find filter query grep", ("`flowdeck runs tag:T` filters; `flowdeck search TEXT` finds "
+         "words in log lines and failures.")),
         ("settings set profile", "`flowdeck config` shows settings and where they come from."),
         ("limit limits concurrency concurrency-limit", "`flowdeck config limit TAG N` sets one."),
         ("save dump archive", "`flowdeck export RUN FILE` writes one run, `flowdeck backup FILE` all."),
