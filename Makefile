@@ -9,7 +9,7 @@ TEST_READY := $(VENV)/.ready-to-test
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 PACKAGES := engine/flowdeck engine/flowdeck_pytest store/flowdeck_store app/flowdeck_app
 SOURCES := engine store app tests examples docs benchmarks versions
-WORKERS ?= 2
+WORKERS ?= 3
 # What `make test` leaves out: tests that wait minutes for timeouts of Ray's and Dask's.
 CHOSEN ?= -m 'not long'
 # What `make test-lowest` runs: per library the tests that use the most of it, see below.
@@ -74,8 +74,8 @@ check: $(TEST_READY)
 	$(BIN)/basedpyright --project tests/typing/pyrightconfig.json
 	$(BIN)/lint-imports --no-logo --no-cache
 
-# One worker a core (make test WORKERS=3: one more); the tests of a file stay together, since they
-# share clusters and snapshots; the files that take longest come first.
+# One worker more than two cores: much of what is tested waits for processes, clusters and clocks. The
+# tests of a file stay together, since they share clusters and snapshots; the longest files come first.
 test: check
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(CHOSEN)
 
