@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -185,6 +186,31 @@ def test_a_task_that_overstays_its_time_is_ended_with_its_process(
     began = time.monotonic()
     assert f() == ("TimedOut", True)
     assert time.monotonic() - began < 25, "the try before was waited for"
+
+
+@task(timeout_seconds=0.3)
+def hold_the_interpreter(path: str) -> None:
+    """As code of C may: no thread of its process runs meanwhile."""
+    Path(path).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(60)
+
+
+def test_a_task_that_lets_nothing_in_its_process_run_is_ended_from_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowdeck.task_runners._process.load.STUCK", 0.5)
+
+    @flow(task_runner=ProcessTaskRunner(max_workers=1))
+    def work() -> Any:
+        stuck = hold_the_interpreter.submit(str(tmp_path / "pid"))
+        after = pid_of.submit()
+        return stuck.wait(), after.wait()
+
+    stuck, after = work(return_state=True).data
+    assert stuck.name == "Crashed"
+    assert "Its time of 0.3 seconds was up" in stuck.message
+    assert after.name == "Completed"
+    until(lambda: is_buried(read_pid(tmp_path / "pid")))
 
 
 def test_a_worker_process_that_holds_the_connection_open_in_a_child_is_noticed() -> None:

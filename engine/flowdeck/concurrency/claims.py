@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from flowdeck.concurrency import records
+from flowdeck.definitions.definition import seconds_of
 from flowdeck.exceptions import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
@@ -71,7 +72,9 @@ class Claim:
             raise TypeError(f"`occupy` must be a whole number of slots, not {occupy!r}.")
         if occupy < 1:
             raise ValueError(f"`occupy` must be 1 or more, not {occupy}.")
-        if timeout_seconds is not None and not timeout_seconds >= 0:
+        if timeout_seconds is not None:
+            timeout_seconds = seconds_of("timeout_seconds", timeout_seconds)
+        if timeout_seconds is not None and timeout_seconds < 0:
             raise ValueError(f"`timeout_seconds` must be 0 or more, not {timeout_seconds}.")
         self._occupy, self._timeout, self._strict = occupy, timeout_seconds, strict
         self._at_rate = at_rate

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a function gets to stop, and then its process to end after SIGTERM.
 GRACE: Final = 1.0
+#: Seconds after which a worker that should have stopped a function by itself has not: code of C that
+#: keeps the interpreter's lock lets none of its threads run.
+STUCK: Final = 5.0
 
 
 class Held:
@@ -59,6 +62,28 @@ class ProcessCall:
 
     remote_run: RemoteRun
     payload: Payload
+    #: When its worker was seen to have begun it, and whether it did not stop when its time was up.
+    began: float | None = None
+    is_stuck: bool = False
+
+    def is_over_time(self, now: float) -> bool:
+        """Say whether its time has been up for so long that nothing in its process stops it."""
+        task = self.remote_run.run.task
+        if task.timeout_seconds is None:
+            return False
+        if self.began is None:
+            self.began = now
+        return now > self.began + task.timeout_seconds * (task.retries + 1) + STUCK
+
+    def why_lost(self, pid: int, why: str) -> str:
+        """Return what the run's state says when its worker is gone."""
+        if self.is_stuck:
+            limit = self.remote_run.run.task.timeout_seconds
+            return (
+                f"Its time of {limit:g} seconds was up, and its function let nothing in its worker "
+                f"process {pid} run that could stop it: the process was ended."
+            )
+        return f"The worker process {pid} that executed the task {why}."
 
     @property
     def size(self) -> int:
@@ -120,6 +145,10 @@ def overdue(
     now, found = clock.monotonic(), []
     for worker, load in loads.items():
         call = load.calls[load.done]
+        has_begun = worker.begun - worker.begun_before > load.done
+        if has_begun and call not in stopping and call.is_over_time(now):
+            call.is_stuck = True
+            stopping[call] = now, False
         deadline, is_asked = stopping.get(call, (now + 1, False))
         if now >= deadline:
             found.append((worker, signal.SIGKILL if is_asked else signal.SIGTERM))

@@ -287,8 +287,7 @@ class ProcessRun:
                 if self._failed_starts >= _FAILED_STARTS:
                     self._give_up(WorkerDied(f"Worker processes do not start: the last one {why}."))
         for call in lost:
-            text = f"The worker process {worker.pid} that executed the task {why}."
-            self.runs.call_soon(self._lost, call.remote_run, worker, text)
+            self.runs.call_soon(self._lost, call.remote_run, worker, call.why_lost(worker.pid, why))
         if tail is not None:
             self.runs.receive(tail)
         self._dispatch()
