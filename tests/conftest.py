@@ -22,10 +22,19 @@ for _name in [n for n in os.environ if n.startswith("FLOWDECK_")]:
     del os.environ[_name]
 for _name in ("VIRTUAL_ENV", "CONDA_PREFIX"):  # flows would run in whatever is active
     os.environ.pop(_name, None)
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # what this run was told is not for pytests that tests start
+    os.environ.pop("PYTEST_ADDOPTS", None)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Shells have what they start in the background ignore Ctrl-C, and processes of tests inherit it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Shells have what they start in the background ignore Ctrl-C, and nohup a hang-up; processes of tests
+# inherit it.
+for _signal, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # How long an example takes says how busy the machine is, nothing about what is tested.
 of_hypothesis.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
