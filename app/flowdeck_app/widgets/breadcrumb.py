@@ -104,7 +104,7 @@ class Breadcrumb(StripWidget):
 
     def _root(self) -> str:
         """Return our name, and which record it is where there are several."""
-        name = clean(getattr(self.app, "record_name", ""))
+        name = clean(getattr(self.app, "record_name", "")) if self.is_attached else ""
         return f"{_ROOT} {cut(name, _NAME)}" if name else _ROOT
 
     def _health(self, signs: Symbols) -> Piece:

@@ -50,7 +50,7 @@ def said(home: Path, *words: str, code: int = 0) -> str:
 def test_the_last_run_is_listed(home: Path) -> None:
     text = said(home)
     assert "show-0" in text or "show" in text
-    assert "60 rows, 1 columns" in text
+    assert "60 rows, 1 column" in text
     assert "Title" in text
 
 
