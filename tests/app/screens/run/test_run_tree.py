@@ -40,7 +40,7 @@ def test_stems_are_two_cells_a_level() -> None:
 
 @pytest.mark.usefixtures("nested")
 async def test_a_key_shows_the_run_with_its_subflows_and_folds_them(app_for: AppFor) -> None:
-    async with app_for().run_test(size=(100, 30)) as pilot:
+    async with app_for().run_test(size=(130, 30)) as pilot:
         screen = await opened(pilot.app, pilot, LIVE)
         assert "X Subflows" in screen_text(pilot.app)
         await pilot.press("X")
