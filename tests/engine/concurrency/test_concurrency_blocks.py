@@ -407,7 +407,7 @@ def test_a_long_wait_is_told_with_who_holds_the_slot(
         holder.submit()
         until(lambda: in_use(home)["db"] == 1)
         waiter.submit()
-        until(lambda: claims._lines and claims._lines[home, ("db",)][0]._told)
+        until(lambda: any("Has waited" in row.message for row in Reader(home).logs(1)))
         waits.set()
 
     f()
