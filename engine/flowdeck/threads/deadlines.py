@@ -310,30 +310,32 @@ def _set_async_exc(thread_id: int | None, exc_type: type[BaseException] | None) 
     function, py_object = _api()
     what = py_object() if exc_type is None else py_object(exc_type)
     if sys.version_info >= (3, 12):
+        if exc_type is not None:
+            _wait_until_it_may_strike(thread_id)
         return bool(function(thread_id or 0, what))
     landing = _Landing()
     try:
         if exc_type is not None:
-            _wait_until_no_thread_begins(thread_id)
-        found = function(thread_id or 0, what)
+            _wait_until_it_may_strike(thread_id)
+        # A thread that is gone may have left its number to the one that lands.
+        found = landing.ident != thread_id and function(thread_id or 0, what)
     finally:
         landing.sent.release()  # no function of Python's may be called before, see there
     landing.over.acquire()
     return bool(found)
 
 
-def _wait_until_no_thread_begins(thread_id: int | None) -> None:
-    """Wait while a thread starts another one.
-
+def _wait_until_it_may_strike(thread_id: int | None) -> None:
+    """Wait while a thread starts another one, or is where what strikes would do harm.
     Until the new one runs, CPython 3.11 knows it by the number of the thread that starts it, and what
     is meant for that lands in the new one: which ends before it began, and is waited for for ever.
     """
     until = clock.monotonic() + _BEGINS
     while clock.monotonic() < until:
-        # Who comes back from it has the interpreter's lock for some milliseconds: what is seen now
-        # is so when the caller injects.
-        time.sleep(0.0005)
+        time.sleep(0.0005)  # then the interpreter's lock is ours for some ms: what is seen holds
         frame = sys._current_frames().get(thread_id or 0)
+        if swallowed.reaches_nobody(frame):
+            continue
         while frame is not None and not _begins_a_thread(frame):
             frame = frame.f_back
         if frame is None:
@@ -362,18 +364,18 @@ class _Landing:
     """
 
     def __init__(self) -> None:
-        self.here = threading.Lock()
-        self.sent = threading.Lock()
-        self.over = threading.Lock()
+        self.ident = 0
+        self.here, self.sent, self.over = (threading.Lock() for _ in range(3))
         for lock in (self.here, self.sent, self.over):
             lock.acquire()
         try:
             _thread.start_new_thread(self._land, ())
-            self.here.acquire()  # until then it has our number, see _wait_until_no_thread_begins
+            self.here.acquire()  # until then it has our number, see _wait_until_it_may_strike
         except RuntimeError:  # there are too many threads
             self.over.release()
 
     def _land(self) -> None:
+        self.ident = threading.get_ident()
         self.here.release()
         function, py_object = _api()
         me, nothing = threading.get_ident(), py_object(_Nothing)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds: the time in which a callback or a finalizer mostly is over.
 _MOMENT: Final = 0.01
+
+_LOGGING: Final = logging.getLogger.__code__.co_filename
 
 _expected: list[tuple[BaseException | type[BaseException], Callable[[], Any]]] = []
 _before: Any = None
@@ -71,7 +74,14 @@ def soon(function: Callable[[], Any]) -> None:
 
 def reaches_nobody(frame: FrameType | None) -> bool:
     """Say whether what is raised in ``frame`` would be lost with the finalizer, or this hook, that it
-    is in: a stop waits, so that the finalizer is not left half done."""
+    is in: a stop waits, so that the finalizer is not left half done.
+
+    So it does in :mod:`logging`'s own functions: they take locks, one of them that of the whole
+    module, and one that is struck between ``acquire()`` and ``try`` leaves it taken for good. Every
+    thread that logs would wait for ever.
+    """
+    if frame is not None and frame.f_code.co_filename == _LOGGING:
+        return True
     while frame is not None:
         if frame.f_code.co_name == "__del__" or frame.f_code in _OURS:
             return True

@@ -234,7 +234,7 @@ def test_a_run_is_followed_while_it_goes_on(home: Path) -> None:
             assert runs[0].wait().state == "Completed"
     finally:
         go.set()
-        thread.join()
+        thread.join(50)
 
 
 def test_a_record_that_nobody_closes_is_closed_with_its_last_row(
