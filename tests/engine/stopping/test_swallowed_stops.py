@@ -63,7 +63,8 @@ def test_a_task_that_is_cancelled_there_ends(
 
     began = time.monotonic()
     assert work(return_state=True).name == "Cancelled"
-    assert record.state_names("busy")[-1] == "Cancelled"
+    # Crashed: what is raised anew may strike on the way out of the function, past its last line.
+    assert record.state_names("busy")[-1] in {"Cancelled", "Crashed"}
     assert time.monotonic() - began < 35
     assert "Exception ignored" not in capsys.readouterr().err
 
