@@ -40,7 +40,10 @@ def test_the_form_of_a_flow_is_reported() -> None:
     assert (found.name, found.doc, found.is_async) == ("daily load", "Load it.", True)
     assert found.source is not None
     assert found.source.startswith(str(Path("form.py").absolute()))
-    assert (found.runner, found.runner_options) == ("concurrent", {"max_workers": "3", "resources": "{}"})
+    assert (found.runner, found.runner_options) == (
+        "concurrent",
+        {"max_workers": "3", "resources": "{}"},
+    )
     assert [(p["name"], p["required"]) for p in found.parameters] == [
         ("since", True),
         ("limit", False),
