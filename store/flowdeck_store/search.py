@@ -278,7 +278,7 @@ def _hits(
         found = index.execute(
             "SELECT rowid FROM words WHERE words MATCH ? AND rowid % 2 = ? ORDER BY rowid DESC",
             (wanted, kind),
-        ).fetchall()
+        )
         taken = 0
         for (rowid,) in found:
             for row in record.execute(question, (rowid // 2,)).fetchall():

@@ -218,6 +218,7 @@ def _stop_in_main_thread(exc: type[BaseException] | BaseException) -> None:
         _stop_later(exc)
         return
     if not put_off(exc):
+        swallowed.forget(_signals.raised)
         error = exc() if isinstance(exc, type) else exc
         _signals.raised = lambda: _stop_later(error)
         swallowed.expect(error, _signals.raised)
@@ -337,9 +338,6 @@ def _give_sigterm_back(run: Stoppable) -> None:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
         _signals.sigterm = None
         _signals.delayed = None
-        if _signals.raised is not None:
-            swallowed.forget(_signals.raised)
-            _signals.raised = None
 
 
 def leave(run: Stoppable) -> None:
@@ -348,6 +346,9 @@ def leave(run: Stoppable) -> None:
     live.pop(run.info.uid, None)
     if threading.current_thread() is threading.main_thread():
         _signals.open[:] = [block for block in _signals.open if block.run is not run]
+        if not _signals.open:
+            swallowed.forget(_signals.raised)
+            _signals.raised = None
         _give_sigterm_back(run)
 
 

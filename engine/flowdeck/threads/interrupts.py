@@ -21,13 +21,14 @@ _lock = threading.Lock()
 class _Executing:
     """Marks the block in which an interruption of the task run or flow run may land."""
 
-    __slots__ = ("_before", "_exc_type", "_hit", "_run", "_thread")
+    __slots__ = ("_before", "_coming", "_exc_type", "_hit", "_run", "_thread")
 
     def __init__(self, run: Any, exc_type: type[BaseException] = TaskCancelled) -> None:
         self._run = run
         self._exc_type = exc_type
         self._thread = 0
         self._hit = False
+        self._coming = False  # another one is on its way: two would be one too many
         self._before: Any = None
 
     def __enter__(self) -> None:
@@ -41,6 +42,13 @@ class _Executing:
             raise self._exc_type
 
     def __exit__(self, *_: object) -> None:
+        try:
+            self._leave()
+        except self._exc_type:  # it struck in there: nothing may be injected any more all the same
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
         with _lock:
             if self._hit:
                 take_back()
@@ -60,16 +68,20 @@ class _Executing:
             child_processes.end(self._run)
 
     def _soon_again(self) -> None:
-        if self._thread == threading.get_ident():  # else it was swallowed in another run's function
+        # Else it was swallowed in another run's function.
+        if self._thread == threading.get_ident() and not self._coming:
+            self._coming = True
             swallowed.soon(self._again)
 
     def _again(self) -> None:
         with _lock:
             if not self._thread:
                 return
+            self._coming = False
             if not swallowed.reaches_nobody(sys._current_frames().get(self._thread)):
                 interrupt_thread(self._thread, self._exc_type)
                 return
+            self._coming = True
         swallowed.soon(self._again)
 
 

@@ -42,8 +42,8 @@ def expect(error: BaseException | type[BaseException], again: Callable[[], Any])
         sys.unraisablehook = _hook
 
 
-def forget(again: Callable[[], Any]) -> None:
-    """Take back what was said of ``again``; the hook of before is back when nothing is expected."""
+def forget(again: Callable[[], Any] | None) -> None:
+    """Take back what was said of ``again``, if anything; the hook of before is back when nothing is expected."""
     global _before
     for one in tuple(_expected):
         if one[1] == again:
